@@ -1,0 +1,155 @@
+import { randomUUID } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { GatewayError, toGatewayError } from "./model/errors.ts";
+import { ChatRoute, sendError } from "./http/chat.ts";
+import { preflightHeaders } from "./http/cors.ts";
+import { getEntered, setEntered, type Door } from "./http/door.ts";
+import { health, ready } from "./http/health.ts";
+import { getModel, listModels } from "./http/models.ts";
+import { getRequest } from "./http/requests.ts";
+import { version } from "./version.ts";
+
+export interface ServerOptions {
+  readonly bodyLimitMb: number;
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+}
+
+const MAX_HOPS = 3;
+const METHODS = ["GET", "POST", "HEAD"] as const;
+
+/** Paths that anybody may ask: a balancer has no key. */
+const open = new Set(["/health", "/ready"]);
+
+function pathOf(raw: IncomingMessage): string {
+  return (raw.url ?? "/").split("?", 1)[0] ?? "/";
+}
+
+/** Whatever went wrong before a route could answer, as one of our errors. */
+function doorError(thrown: FastifyError | Error): GatewayError {
+  const code = "code" in thrown ? thrown.code : "";
+  const status = "statusCode" in thrown ? (thrown.statusCode ?? 500) : 500;
+  if (thrown instanceof GatewayError) return thrown;
+  if (status === 413) return new GatewayError("payload_too_large", "The request body is larger than this gateway allows.");
+  if (status === 415) return new GatewayError("unsupported_media_type", "Send the request as application/json.");
+  if (status >= 400 && status < 500)
+    return new GatewayError("invalid_request", code === "" ? "The request is not valid." : `The request is not valid (${code}).`);
+  return toGatewayError(thrown);
+}
+
+function notFound(app: FastifyInstance, raw: IncomingMessage): GatewayError {
+  const url = pathOf(raw);
+  const allowed = METHODS.filter((method) => app.findRoute({ method, url }) !== null);
+  if (allowed.length > 0) return new GatewayError("method_not_allowed", `${raw.method} is not allowed here; use ${allowed.join(" or ")}.`);
+  const hint =
+    url.includes("/chat/completions/") || url.endsWith("/models/chat/completions")
+      ? " The base URL of your client should end with /v1."
+      : "";
+  return new GatewayError("not_found", `Unknown request URL: ${raw.method} ${url.slice(0, 200)}.${hint}`);
+}
+
+/** First of all: identity, CORS, loops, key. A plain callback: an async hook would cost every request a promise. */
+function enter(door: Door, raw: IncomingMessage, reply: ServerResponse): boolean {
+  const served = door.current();
+  const requestId = `req_${randomUUID().replaceAll("-", "")}`;
+  const headers = ["x-request-id", requestId, "x-chorale-version", version, ...served.cors(raw)];
+  if (raw.method === "OPTIONS") {
+    reply.writeHead(204, [...headers, ...preflightHeaders(raw)]);
+    reply.end();
+    return false;
+  }
+  try {
+    const hops = Number(raw.headers["x-chorale-hops"] ?? 0) || 0;
+    if (hops > MAX_HOPS)
+      throw new GatewayError("loop_detected", `This request has passed ${hops} gateways: one of them is its own upstream.`);
+    const asker = served.authenticate(open.has(pathOf(raw)) ? undefined : raw.headers.authorization, open.has(pathOf(raw)));
+    setEntered(raw, { requestId, startMs: door.clock.now(), served, asker, headers, hops });
+    return true;
+  } catch (thrown) {
+    // The body is not read: a client without a key shall not make us.
+    sendError(reply, toGatewayError(thrown), [...headers, "connection", "close"]);
+    return false;
+  }
+}
+
+/** Routes in the order in which a request meets them. */
+function addRoutes(app: FastifyInstance, door: Door): void {
+  const chat = new ChatRoute(door);
+  const onChat = (request: FastifyRequest, reply: FastifyReply) => {
+    reply.hijack();
+    void chat.handle(request.raw, reply.raw, request.body instanceof Buffer ? request.body : Buffer.alloc(0));
+  };
+  /** A route that writes to the socket itself; what it throws becomes an error answer. */
+  const plain =
+    (route: (request: FastifyRequest, reply: ServerResponse) => void | Promise<void>) =>
+    async (request: FastifyRequest, reply: FastifyReply) => {
+      reply.hijack();
+      try {
+        await route(request, reply.raw);
+      } catch (thrown) {
+        sendError(reply.raw, toGatewayError(thrown), getEntered(request.raw).headers);
+      }
+    };
+  const param = (request: FastifyRequest, name: string) => (request.params as Readonly<Record<string, string>>)[name] ?? "";
+  app.get(
+    "/health",
+    plain(({ raw }, reply) => health(reply, getEntered(raw).headers)),
+  );
+  app.get(
+    "/ready",
+    plain(({ raw }, reply) => ready(door, reply, getEntered(raw).headers)),
+  );
+  for (const base of ["/v1", ""]) {
+    app.post(`${base}/chat/completions`, onChat);
+    app.get(
+      `${base}/models`,
+      plain(({ raw }, reply) => listModels(getEntered(raw), reply)),
+    );
+    app.get(
+      `${base}/models/*`,
+      plain((request, reply) => getModel(getEntered(request.raw), reply, param(request, "*"))),
+    );
+  }
+  app.get(
+    "/v1/chorale/requests/:id",
+    plain((request, reply) => getRequest(door, getEntered(request.raw), reply, param(request, "id"))),
+  );
+}
+
+/** Builds the HTTP side. `listen` is the caller's. */
+export function buildApp(door: Door, options: ServerOptions): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    bodyLimit: options.bodyLimitMb * 1024 * 1024,
+    requestTimeout: options.requestTimeoutMs,
+    exposeHeadRoutes: true,
+    forceCloseConnections: "idle",
+    routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, maxParamLength: 500 },
+    frameworkErrors: (error, request, reply) => {
+      reply.hijack();
+      sendError(reply.raw, doorError(error), ["x-request-id", `req_${randomUUID().replaceAll("-", "")}`]);
+    },
+  });
+  app.server.headersTimeout = options.headersTimeoutMs;
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(/^application\/(?:[\w.+-]+\+)?json(?:;|$)/i, { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.addContentTypeParser("", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.addHook("onRequest", (request, reply, next) => {
+    if (enter(door, request.raw, reply.raw)) next();
+    else reply.hijack();
+  });
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    reply.hijack();
+    const failed = doorError(error);
+    if (failed.code === "internal") door.log.warn({ cause: error.message }, "a route failed");
+    // A body that was refused may still be on its way: this connection can not be used again.
+    sendError(reply.raw, failed, [...getEntered(request.raw).headers, "connection", "close"]);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    reply.hijack();
+    sendError(reply.raw, notFound(app, request.raw), getEntered(request.raw).headers);
+  });
+  addRoutes(app, door);
+  return app;
+}

@@ -1,0 +1,67 @@
+import { ConfigError, type Problem } from "../config/config-error.ts";
+import type { Config } from "../config/config.ts";
+import { registries as allRegistries, type Registries } from "../config/schema.ts";
+import type { Clock } from "../model/clock.ts";
+import type { Plan } from "../model/plan.ts";
+import type { Pools } from "../upstream/pools.ts";
+import { openCatalog, type Catalog, type Entry } from "./catalog.ts";
+import { LeafShelf, type Provided } from "./leaves.ts";
+import { loadPriceList, type PriceList } from "./prices.ts";
+import { buildProviders } from "./providers.ts";
+import { Tree, type Built } from "./tree.ts";
+import { multiplierOf, worstUsd } from "./worst.ts";
+
+export interface CatalogDeps {
+  readonly pools: Pools;
+  readonly clock: Clock;
+  /** Tells the operator what is legal but probably not meant. */
+  warn(message: string): void;
+  /** The kinds that exist; all of them by default. */
+  readonly registries?: Registries;
+}
+
+async function priceListFor(providers: ReadonlyMap<string, Provided>): Promise<PriceList | undefined> {
+  const isNeeded = [...providers.values()].some(({ instance }) => instance.pricedAs !== undefined);
+  return isNeeded ? loadPriceList() : undefined;
+}
+
+function toEntry(name: string, built: Built, leaves: LeafShelf): Entry {
+  const { plan } = built.planned;
+  const leaf = built.kind === "leaf" ? leaves.of(plan) : undefined;
+  if (leaf) return Object.freeze({ ...leaf, name, virtual: true });
+  const price = (of: Plan) => leaves.of(of)?.price;
+  return Object.freeze({
+    name,
+    kind: built.kind,
+    model: built.model,
+    plan,
+    worstUsd: (promptTokens: number, completionTokens: number) => worstUsd(plan, price, { promptTokens, completionTokens }),
+    multiplier: multiplierOf(plan, price),
+    virtual: true,
+  });
+}
+
+/** Builds every model of a config, once, before anything listens. Throws a ConfigError that tells every problem with its place. */
+export async function buildCatalog(config: Config, deps: CatalogDeps): Promise<Catalog> {
+  const registries = deps.registries ?? allRegistries;
+  const problems: Problem[] = [];
+  const warn = (message: string) => deps.warn(message);
+  const providers = buildProviders(config, {
+    pools: deps.pools,
+    clock: deps.clock,
+    registries,
+    problems,
+    warn,
+  });
+  const leaves = new LeafShelf(providers, await priceListFor(providers));
+  const tree = new Tree({ config, registries, leaves, problems, warn });
+  const names = Object.keys(config.models);
+  const built = names.map((name) => [name, tree.virtual(name, ["models", name])] as const);
+  if (problems.length > 0) throw new ConfigError(problems, config.origin.file);
+  const catalog = openCatalog(new Map(built.map(([name, model]) => [name, toEntry(name, model, leaves)])), leaves);
+  for (const { name, models } of config.keys) {
+    const missing = models.filter((model) => !model.includes("*") && catalog.get(model) === undefined);
+    if (missing.length > 0) warn(`key "${name}" may use ${missing.join(", ")}, of which there is none`);
+  }
+  return catalog;
+}

@@ -1,0 +1,142 @@
+import type { ProviderCommon, Price } from "../config/nodes.ts";
+import { leafPlan, type Plan } from "../model/plan.ts";
+import type { Model } from "../model/model.ts";
+import type { ProviderInstance } from "../providers/define.ts";
+import type { Entry, Leaves } from "./catalog.ts";
+import { observeLeaf } from "./observe.ts";
+import { costOf, priceOf, type PriceList } from "./prices.ts";
+import { leavesOf } from "./worst.ts";
+
+/** A provider that was built, with what the catalog knows of it. */
+export interface Provided {
+  readonly name: string;
+  readonly instance: ProviderInstance;
+  readonly common: ProviderCommon;
+  /** Puts the provider's retries round a leaf. */
+  readonly retried: (leaf: Model) => Model;
+}
+
+/** Leaves made for names that clients asked for. Bounded: the names are theirs. */
+const ASKED = 256;
+/** No model's name is longer. */
+const NAME = 256;
+
+/** The names that a provider says it serves. */
+function listedNames({ instance, common }: Provided): readonly string[] {
+  const own = instance.own ?? [];
+  return Array.isArray(common.models) ? [...new Set([...own, ...common.models])] : own;
+}
+
+/** Takes any name: nobody said what it serves. */
+function isOpen({ instance, common }: Provided): boolean {
+  return common.models === "*" || (common.models === undefined && instance.own === undefined);
+}
+
+/** The upstream models: those that the config names, built at boot, and for open providers the last ones that clients asked for. */
+export class LeafShelf implements Leaves {
+  readonly #providers: ReadonlyMap<string, Provided>;
+  readonly #list: PriceList | undefined;
+  readonly #built = new Map<string, Entry>();
+  /** What clients see. */
+  readonly #listed = new Map<string, Entry>();
+  /** Names that providers list by themselves, whatever the nodes use. */
+  readonly #declared = new Map<string, Entry>();
+  readonly #asked = new Map<string, Entry>();
+  readonly #entries = new WeakMap<Plan, Entry>();
+
+  constructor(providers: ReadonlyMap<string, Provided>, list: PriceList | undefined) {
+    this.#providers = providers;
+    this.#list = list;
+    for (const provided of providers.values()) {
+      for (const model of listedNames(provided)) {
+        const entry = this.#build(provided, model);
+        this.#listed.set(entry.name, entry);
+        this.#declared.set(entry.name, entry);
+      }
+    }
+  }
+
+  has(provider: string): boolean {
+    return this.#providers.has(provider);
+  }
+
+  get listed(): readonly Entry[] {
+    return [...this.#listed.values()];
+  }
+
+  /** The leaf that a plan belongs to. */
+  of(plan: Plan): Entry | undefined {
+    return this.#entries.get(plan);
+  }
+
+  /** Every leaf below a plan, once. */
+  below(plan: Plan): readonly Entry[] {
+    return leavesOf(plan)
+      .map((leaf) => this.of(leaf))
+      .filter((entry) => entry !== undefined);
+  }
+
+  /** The leaves of this bare name that providers list by themselves. */
+  bare(model: string): readonly Entry[] {
+    return [...this.#providers.keys()].map((name) => this.#declared.get(`${name}/${model}`)).filter((entry) => entry !== undefined);
+  }
+
+  /** A leaf that the config names. Undefined when its provider has only other models. */
+  named(provider: string, model: string): Entry | undefined {
+    const provided = this.#providers.get(provider);
+    if (!provided || model === "") return undefined;
+    const known = this.#built.get(`${provider}/${model}`);
+    if (known) return known;
+    if (isOpen(provided)) {
+      const entry = this.#build(provided, model);
+      this.#listed.set(entry.name, entry);
+      return entry;
+    }
+    // A list is what clients see; the operator may use more. What a provider tells of itself is all it has.
+    return provided.common.models === undefined ? undefined : this.#build(provided, model);
+  }
+
+  get(provider: string, model: string): Entry | undefined {
+    const name = `${provider}/${model}`;
+    const known = this.#built.get(name) ?? this.#asked.get(name);
+    if (known) {
+      if (this.#asked.delete(name)) this.#asked.set(name, known);
+      return known;
+    }
+    const provided = this.#providers.get(provider);
+    if (!provided || !isOpen(provided) || model === "" || model.length > NAME) return undefined;
+    const entry = this.#make(provided, model);
+    this.#asked.set(name, entry);
+    if (this.#asked.size > ASKED) this.#asked.delete(this.#asked.keys().next().value ?? "");
+    return entry;
+  }
+
+  #build(provided: Provided, model: string): Entry {
+    const entry = this.#make(provided, model);
+    this.#built.set(entry.name, entry);
+    return entry;
+  }
+
+  #make({ name: provider, instance, common, retried }: Provided, model: string): Entry {
+    const price: Price | undefined = priceOf(model, {
+      own: common.prices,
+      pricedAs: instance.pricedAs,
+      list: this.#list,
+    });
+    const plan: Plan = { ...leafPlan };
+    const entry: Entry = Object.freeze({
+      name: `${provider}/${model}`,
+      kind: "leaf",
+      model: retried(observeLeaf(instance.chat(model), price)),
+      plan,
+      worstUsd: (promptTokens: number, completionTokens: number) => (price ? costOf({ promptTokens, completionTokens }, price) : 0),
+      multiplier: 1,
+      virtual: false,
+      provider,
+      ...(price ? { price } : {}),
+      capabilities: instance.capabilities(model),
+    });
+    this.#entries.set(plan, entry);
+    return entry;
+  }
+}

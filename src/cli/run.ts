@@ -1,0 +1,71 @@
+import { parseArgs } from "node:util";
+import { ConfigError } from "../config/config-error.ts";
+import type { Env } from "../config/interpolate.ts";
+import { didYouMean } from "../config/nearest.ts";
+import { check } from "./check.ts";
+import { configOption, type Command, type CommandSite, type Io } from "./command.ts";
+import { helpText } from "./help.ts";
+import { models } from "./models.ts";
+import { schema } from "./schema.ts";
+
+const serve: Command = {
+  name: "serve",
+  summary: "Runs the gateway; the default.",
+  options: configOption,
+  run: ({ io, config }) => io.serve(config === undefined ? {} : { config }),
+};
+
+const help: Command = {
+  name: "help",
+  summary: "Prints this.",
+  options: {},
+  async run({ io }) {
+    io.out(helpText(commands));
+    return 0;
+  },
+};
+
+const commands: readonly Command[] = [serve, check, models, schema, help];
+
+/** What the operator typed is wrong; the message says how. */
+class UsageError extends Error {}
+
+function commandOf(argv: readonly string[]): {
+  readonly command: Command;
+  readonly args: readonly string[];
+} {
+  const [first = "serve", ...rest] = argv;
+  if (argv.includes("--help") || argv.includes("-h")) return { command: help, args: [] };
+  if (first.startsWith("-")) return { command: serve, args: argv };
+  const command = commands.find(({ name }) => name === first);
+  if (command) return { command, args: rest };
+  const names = commands.map(({ name }) => name);
+  throw new UsageError(`there is no command "${first}"${didYouMean(first, names) || `; there are ${names.join(", ")}`}`);
+}
+
+function readOptions({ name, options }: Command, args: readonly string[]): Pick<CommandSite, "config"> {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options,
+      strict: true,
+      allowPositionals: false,
+    });
+    return typeof values["config"] === "string" ? { config: values["config"] } : {};
+  } catch (cause) {
+    // Node's message names the option; its hint about "--" would only confuse here.
+    throw new UsageError(`${name}: ${(cause as Error).message.split(". ")[0]}`, { cause });
+  }
+}
+
+/** Runs the command line and resolves with the exit code. What the operator did wrong is one message, without a stack. */
+export async function run(argv: readonly string[], env: Env, io: Io): Promise<number> {
+  try {
+    const { command, args } = commandOf(argv);
+    return await command.run({ env, io, ...readOptions(command, args) });
+  } catch (thrown) {
+    if (!(thrown instanceof ConfigError) && !(thrown instanceof UsageError)) throw thrown;
+    io.err(`${thrown.message}\n`);
+    return 1;
+  }
+}

@@ -1,0 +1,58 @@
+import { hash, timingSafeEqual } from "node:crypto";
+import { GatewayError } from "../model/errors.ts";
+import type { Principal } from "../model/call.ts";
+import type { KeyLimits } from "../store/store.ts";
+
+/** A configured key. */
+export interface Key {
+  readonly name: string;
+  readonly key: string;
+  /** Names that it may use; `*` for all. */
+  readonly models: readonly string[];
+  readonly limits: KeyLimits;
+  /** Most upstream calls that one request may make. */
+  readonly maxMultiplier?: number;
+}
+
+/** Who asks, and what they may. */
+export interface Asker extends Principal {
+  readonly limits: KeyLimits;
+  readonly maxMultiplier: number;
+  mayUse(model: string): boolean;
+}
+
+/** Anybody, on a gateway without keys. */
+const anybody: Asker = { name: "anonymous", limits: {}, maxMultiplier: Infinity, mayUse: () => true };
+
+function digest(key: string): Buffer {
+  return hash("sha256", key, "buffer");
+}
+
+function toAsker({ name, models, limits, maxMultiplier }: Key): Asker {
+  const all = models.includes("*");
+  const allowed = new Set(models);
+  return { name, limits, maxMultiplier: maxMultiplier ?? Infinity, mayUse: (model) => all || allowed.has(model) };
+}
+
+/** Enough to recognise a key in a log, never enough to use it. */
+function masked(key: string): string {
+  return key.length < 12 ? "***" : `${key.slice(0, 3)}***${key.slice(-2)}`;
+}
+
+/** Finds who asks by the `authorization` header; on an `open` path that is anybody. Keys are compared by hash, in constant time. */
+export function authenticator(keys: readonly Key[]): (authorization: string | undefined, open: boolean) => Asker {
+  if (keys.length === 0) return () => anybody;
+  const askers = new Map(keys.map((key) => [digest(key.key).toString("hex"), { digest: digest(key.key), asker: toAsker(key) }]));
+  return (authorization, open) => {
+    if (open) return anybody;
+    const key = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
+    if (key === undefined) {
+      throw new GatewayError("unauthenticated", "You did not provide an API key. Send it as 'Authorization: Bearer YOUR_KEY'.");
+    }
+    const given = digest(key);
+    const found = askers.get(given.toString("hex"));
+    if (!found || !timingSafeEqual(found.digest, given))
+      throw new GatewayError("unauthenticated", `Incorrect API key provided: ${masked(key)}.`);
+    return found.asker;
+  };
+}

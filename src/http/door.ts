@@ -1,0 +1,57 @@
+import type { IncomingMessage } from "node:http";
+import type { Clock } from "../model/clock.ts";
+import type { Log } from "../model/call.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import type { RetryBudget } from "../model/slot.ts";
+import type { Store } from "../store/store.ts";
+import type { InFlight } from "./admission.ts";
+import type { Asker } from "./auth.ts";
+import type { Cors } from "./cors.ts";
+
+/** What the routes share. `current` follows a reload; the rest lives as long as the process. */
+export interface Door {
+  readonly current: () => Served;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly inFlight: InFlight;
+  readonly retries: RetryBudget;
+  readonly log: Log & { info(fields: Readonly<Record<string, unknown>>, message: string): void };
+}
+
+/** One good config, built. */
+export interface Served {
+  readonly catalog: Catalog;
+  authenticate(authorization: string | undefined, open: boolean): Asker;
+  readonly cors: Cors;
+  readonly heartbeatMs: number;
+  readonly heartbeat: "comment" | "data";
+  readonly commitAfterMs: number;
+  /** Log messages and answers. */
+  readonly logContent: boolean;
+}
+
+/** A request that has passed the first hook. */
+export interface Entered {
+  readonly requestId: string;
+  readonly startMs: number;
+  readonly served: Served;
+  readonly asker: Asker;
+  /** Headers that every answer to it carries, flat. */
+  readonly headers: readonly string[];
+  readonly hops: number;
+}
+
+const entered = new WeakMap<IncomingMessage, Entered>();
+
+/** Keeps what the first hook found for the route. */
+export function setEntered(request: IncomingMessage, value: Entered): void {
+  entered.set(request, value);
+}
+
+/** What the first hook found. */
+export function getEntered(request: IncomingMessage): Entered {
+  const found = entered.get(request);
+  if (!found) throw new Error("the first hook did not run");
+  return found;
+}

@@ -1,0 +1,103 @@
+import type { Call } from "../model/call.ts";
+import type { Span } from "../model/trace.ts";
+import { wireUsage } from "./openai/usage.ts";
+
+type Json = Record<string, unknown>;
+
+function leavesOf(span: Span): readonly Span[] {
+  return span.upstream === undefined ? span.children.flatMap(leavesOf) : [span];
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}
+
+function timings(span: Span, startMs: number): Json {
+  return {
+    startMs: round(span.startMs - startMs),
+    ...(span.firstMs === undefined ? {} : { firstMs: round(span.firstMs - startMs) }),
+    ...(span.endMs === undefined ? {} : { ms: round(span.endMs - span.startMs) }),
+  };
+}
+
+function leg(span: Span, startMs: number): Json {
+  return {
+    label: span.label,
+    model: span.upstream,
+    status: span.status,
+    ...(span.error ? { error: span.error } : {}),
+    ...(span.usage ? { usage: wireUsage(span.usage) } : {}),
+    ...(span.estimated ? { estimated: true } : {}),
+    ...(span.usd === undefined ? {} : { usd: span.usd }),
+    ...timings(span, startMs),
+  };
+}
+
+function tree(span: Span, startMs: number): Json {
+  return {
+    ...(span.upstream === undefined
+      ? { label: span.label, node: span.node, kind: span.kind, status: span.status, ...timings(span, startMs) }
+      : leg(span, startMs)),
+    ...(span.decision ? { decision: span.decision } : {}),
+    ...(span.text === undefined ? {} : { text: span.text }),
+    ...(span.children.length > 0 ? { children: span.children.map((child) => tree(child, startMs)) } : {}),
+  };
+}
+
+/** The kinds on the way to the answer, outermost first. */
+function path(span: Span): readonly string[] {
+  const kinds = span.kind === undefined || span.kind === "leaf" ? [] : [span.kind];
+  const last = answering(span);
+  return last ? [...kinds, ...path(last)] : kinds;
+}
+
+/** The child whose answer this is: the one that the strategy named, else the last one that did not fail. */
+function answering(span: Span): Span | undefined {
+  const named = span.decision?.["winner"] ?? span.decision?.["answered"] ?? span.decision?.["accepted"];
+  const winner = typeof named === "string" ? span.children.find((child) => child.label === named) : undefined;
+  return winner ?? span.children.findLast((child) => child.status === "ok" || child.status === "running");
+}
+
+/** `provider/model` of the leaf whose text the answer is, where it is one leaf's. */
+export function answeringLeaf(span: Span): string | undefined {
+  if (span.upstream !== undefined) return span.upstream;
+  const child = answering(span);
+  return child && answeringLeaf(child);
+}
+
+/** The first decision on the way down: what the outermost panel decided. */
+function decision(span: Span): Json | undefined {
+  if (span.decision) return { kind: span.kind, ...span.decision };
+  const child = answering(span);
+  return child && decision(child);
+}
+
+/**
+ * Why the answer is what it is: strategy, decision, members with status, usage, cost and timings; in `full` the whole tree with texts and
+ * verdicts.
+ */
+export function extensionOf(call: Call, expose: "summary" | "full"): Json {
+  const { root } = call.trace;
+  const { usd, coverage } = call.ledger.cost();
+  const top = root.children[0] ?? root;
+  const decided = decision(top);
+  const nowMs = call.clock.now();
+  return {
+    requestId: call.id,
+    strategy: path(top),
+    ...(decided ? { decision: decided } : {}),
+    members: leavesOf(root).map((span) => leg(span, root.startMs)),
+    degraded: call.trace.degraded,
+    warnings: call.trace.warnings,
+    costUsd: usd,
+    costCoverage: coverage,
+    ms: round(nowMs - root.startMs),
+    ...(expose === "full" ? { trace: tree(top, root.startMs) } : {}),
+  };
+}
+
+/** What is kept of a request for `GET /v1/chorale/requests/{id}` and for nobody else. */
+export function recordOf(call: Call, outcome: Json): Json {
+  const usage = call.ledger.usage();
+  return { ...outcome, model: call.identity.model, ...(usage ? { usage: wireUsage(usage) } : {}), ...extensionOf(call, "full") };
+}

@@ -1,0 +1,62 @@
+import type { IncomingHttpHeaders } from "node:http";
+import * as z from "zod";
+import { GatewayError } from "../../model/errors.ts";
+
+/** What a request may ask of the gateway itself, in the body's `chorale` field or in `x-chorale-*` headers. It can narrow, never widen. */
+export interface Narrowing {
+  readonly expose: "none" | "summary" | "full";
+  readonly budget?: { readonly usd?: number | undefined; readonly calls?: number | undefined; readonly tokens?: number | undefined };
+  readonly deadlineMs?: number;
+}
+
+const field = z.strictObject({
+  expose: z.enum(["none", "summary", "full"]).optional(),
+  budget: z
+    .strictObject({
+      usd: z.number().nonnegative().optional(),
+      calls: z.number().int().positive().optional(),
+      tokens: z.number().int().positive().optional(),
+      ms: z.number().int().positive().optional(),
+    })
+    .optional(),
+  deadlineMs: z.number().int().positive().optional(),
+});
+
+const headerNames = ["x-chorale-expose", "x-chorale-budget-usd", "x-chorale-deadline-ms"] as const;
+const nothing: Narrowing = { expose: "none" };
+
+function fromHeaders(headers: IncomingHttpHeaders): Record<string, unknown> {
+  const [expose, usd, deadline] = headerNames.map((name) => headers[name]);
+  return {
+    ...(expose === undefined ? {} : { expose }),
+    ...(usd === undefined ? {} : { budget: { usd: Number(usd) } }),
+    ...(deadline === undefined ? {} : { deadlineMs: Number(deadline) }),
+  };
+}
+
+/** Reads the narrowing of a request; the body's field goes before a header. Throws `invalid_request` that names the key. */
+export function readNarrowing(value: unknown, headers: IncomingHttpHeaders): Narrowing {
+  if ((value === undefined || value === null) && headerNames.every((name) => headers[name] === undefined)) return nothing;
+  if (value !== undefined && value !== null && typeof value !== "object") {
+    throw new GatewayError("invalid_request", "Invalid 'chorale': expected an object.", { param: "chorale" });
+  }
+  const parsed = field.safeParse({ ...fromHeaders(headers), ...value });
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const unknown = issue?.code === "unrecognized_keys" ? issue.keys[0] : undefined;
+    const param = ["chorale", ...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])].join(".");
+    const known = unknown === undefined ? "" : "; known keys are expose, budget {usd, calls, tokens, ms} and deadlineMs";
+    throw new GatewayError(
+      "invalid_request",
+      `Invalid '${param}': ${unknown === undefined ? (issue?.message ?? "not valid") : `unknown key${known}`}.`,
+      { param },
+    );
+  }
+  const { expose, budget, deadlineMs } = parsed.data;
+  const bounds = [deadlineMs, budget?.ms].filter((ms) => ms !== undefined);
+  return {
+    expose: expose ?? "none",
+    ...(budget ? { budget: { usd: budget.usd, calls: budget.calls, tokens: budget.tokens } } : {}),
+    ...(bounds.length > 0 ? { deadlineMs: Math.min(...bounds) } : {}),
+  };
+}

@@ -1,0 +1,109 @@
+import type { ServerResponse } from "node:http";
+import type { Clock } from "../../model/clock.ts";
+import type { WireError } from "../../model/errors.ts";
+
+export interface SseOptions {
+  /** Flat response headers: name, value, name, value. Asked for when the head goes out. */
+  head(): string[];
+  readonly clock: Clock;
+  /** Silence after which a heartbeat goes out. */
+  readonly heartbeatMs: number;
+  /** What a heartbeat is; undefined for a comment. */
+  readonly heartbeat: (() => string) | undefined;
+}
+
+const COMMENT = ": keep-alive\n\n";
+
+/**
+ * One event stream to one client. The head leaves with the first frame, in one write. Never sends `id:` or `retry:`: after either, some clients
+ * fail at the next comment.
+ */
+export class SseResponse implements Disposable {
+  readonly #raw: ServerResponse;
+  readonly #options: SseOptions;
+  #begun = false;
+  #lastMs = 0;
+  #timer: Disposable | undefined;
+
+  constructor(raw: ServerResponse, options: SseOptions) {
+    this.#raw = raw;
+    this.#options = options;
+  }
+
+  /** The status has gone out: errors are frames from here on. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
+  /** Sends the head now and starts the heartbeat. */
+  begin(): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    const raw = this.#raw;
+    // Head and first frame in one write: apart, the first frame would wait for the client's delayed acknowledgement.
+    raw.socket?.cork();
+    raw.writeHead(200, this.#options.head());
+    raw.flushHeaders();
+    process.nextTick(() => raw.socket?.uncork());
+    this.#lastMs = this.#options.clock.now();
+    this.#arm(this.#options.heartbeatMs);
+  }
+
+  /** Writes whole frames. Resolves when the client can take more; at once while its buffer has room. */
+  write(frames: string): Promise<void> | undefined {
+    if (!this.#begun) this.begin();
+    this.#lastMs = this.#options.clock.now();
+    if (this.#raw.destroyed || this.#raw.write(frames, "latin1")) return undefined;
+    return this.#drained();
+  }
+
+  /** The one frame that tells of a failure after the head, then the end without `[DONE]`: a cut answer never looks whole. */
+  fail(error: WireError): void {
+    const { message, type, param, code } = error;
+    this.#close(`data: ${Buffer.from(JSON.stringify({ error: { message, type, param, code } }), "utf8").toString("latin1")}\n\n`);
+  }
+
+  /** `[DONE]` and the end. `comment` tells what was known only now. */
+  done(comment: string | undefined): void {
+    this.#close(`${comment === undefined ? "" : `: ${comment}\n\n`}data: [DONE]\n\n`);
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer?.[Symbol.dispose]();
+  }
+
+  #close(last: string): void {
+    this[Symbol.dispose]();
+    if (!this.#begun) this.begin();
+    if (!this.#raw.destroyed) this.#raw.end(last, "latin1");
+  }
+
+  #drained(): Promise<void> {
+    const raw = this.#raw;
+    return new Promise((resolve) => {
+      const settle = () => {
+        raw.off("drain", settle);
+        raw.off("close", settle);
+        resolve();
+      };
+      raw.on("drain", settle);
+      raw.on("close", settle);
+    });
+  }
+
+  #arm(ms: number): void {
+    this.#timer = this.#options.clock.timer(ms, () => this.#beat());
+  }
+
+  #beat(): void {
+    const { clock, heartbeatMs, heartbeat } = this.#options;
+    const silentMs = clock.now() - this.#lastMs;
+    if (silentMs < heartbeatMs) {
+      this.#arm(heartbeatMs - silentMs);
+      return;
+    }
+    if (!this.#raw.destroyed && !this.#raw.writableNeedDrain) void this.write(heartbeat?.() ?? COMMENT);
+    this.#lastMs = clock.now();
+    this.#arm(heartbeatMs);
+  }
+}

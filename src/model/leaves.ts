@@ -1,0 +1,34 @@
+import type { Call } from "./call.ts";
+
+/** What a leaf may offer besides chat. One interface a capability; a leaf has those that its dialect, table or config declares. */
+
+export interface Embedder {
+  readonly name: string;
+  /** One vector per text, in order. */
+  embed(texts: readonly string[], call: Call): Promise<readonly Float32Array[]>;
+}
+
+export interface TokenStep {
+  readonly token: string;
+  /** Natural logarithm. */
+  readonly logprob: number;
+  readonly top: readonly { readonly token: string; readonly logprob: number }[];
+}
+
+export interface Decoder {
+  readonly name: string;
+  /** Drafts up to `tokens` tokens after the given assistant prefix, with their top-k log-probabilities. */
+  draft(prefix: string, options: { readonly tokens: number; readonly topK: number }, call: Call): Promise<readonly TokenStep[]>;
+}
+
+export interface Scorer {
+  readonly name: string;
+  /** Log-probability (natural) of `text` after the request's messages, token by token. */
+  score(text: string, call: Call): Promise<readonly { readonly token: string; readonly logprob: number }[]>;
+}
+
+export interface Adapters {
+  readonly name: string;
+  /** Names of the adapters that the server has loaded. */
+  list(call: Call): Promise<readonly string[]>;
+}

@@ -1,0 +1,45 @@
+import { addUsage, type Usage } from "./usage.ts";
+
+/** One upstream call as it was billed. */
+export interface Leg {
+  /** `provider/model`. */
+  readonly upstream: string;
+  readonly status: "ok" | "failed" | "cancelled";
+  readonly usage?: Usage;
+  /** US dollars; absent when the price is unknown. */
+  readonly usd?: number;
+  /** The usage was estimated from what was sent and read. */
+  readonly estimated: boolean;
+}
+
+/** What one client request cost: every leg, winners and losers. Append-only; leaves write through `observe`, the door reads. */
+export interface Ledger {
+  readonly legs: readonly Leg[];
+  add(leg: Leg): void;
+  /** Sum over all legs; undefined when no leg said anything. */
+  usage(): Usage | undefined;
+  /** Sum of known prices, and the share of legs whose price and usage are known (1 when there was none). */
+  cost(): { readonly usd: number; readonly coverage: number };
+}
+
+export function newLedger(): Ledger {
+  const legs: Leg[] = [];
+  return {
+    legs,
+    add: (leg) => void legs.push(leg),
+    usage: () => {
+      let sum: Usage | undefined;
+      for (const { usage } of legs) if (usage) sum = sum ? addUsage(sum, usage) : usage;
+      return sum;
+    },
+    cost: () => {
+      let usd = 0;
+      let known = 0;
+      for (const leg of legs) {
+        usd += leg.usd ?? 0;
+        if (leg.usd !== undefined && !leg.estimated) known += 1;
+      }
+      return { usd, coverage: legs.length === 0 ? 1 : known / legs.length };
+    },
+  };
+}

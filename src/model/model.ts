@@ -1,0 +1,21 @@
+import type { Call } from "./call.ts";
+import type { ModelEvent } from "./events.ts";
+import type { ChatRequest } from "./request.ts";
+
+/**
+ * Something that answers a chat request. Providers, strategies, retry and fallback are all Models, so they nest.
+ *
+ * Laws; the contract suite checks them for every kind:
+ *  1. Lazy. Nothing happens before the first `next()`.
+ *  2. Order. `start`? then batches, then exactly one `finish`, last; each choice ends exactly once. An end without that is an error.
+ *  3. Commit. The first batch with content commits (a bare role does not). With a delivery other than `stream` nothing commits before `finish`.
+ *  4. Cancel. When `call.signal` aborts, the stream throws soon. When the consumer stops early, `finally` releases everything. Both.
+ *  5. Errors. Only GatewayError leaves a Model.
+ *  6. Pure input. `request` and `call` are never mutated; a changed copy goes inwards.
+ *  7. No read-ahead beyond one read, unless the strategy is about whole answers.
+ */
+export interface Model {
+  /** Path in the config, such as `smart/steps[0]` or `openai/gpt-5`. For logs, traces and errors. */
+  readonly name: string;
+  stream(request: ChatRequest, call: Call): AsyncIterable<ModelEvent>;
+}

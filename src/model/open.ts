@@ -1,0 +1,64 @@
+import type { Call } from "./call.ts";
+import { GatewayError, toGatewayError } from "./errors.ts";
+import { CONTENT, type ModelEvent } from "./events.ts";
+import type { Model } from "./model.ts";
+import type { ChatRequest } from "./request.ts";
+
+/** A model's stream up to its commit. Whoever holds a successful one iterates `events` or calls `discard`, or a socket stays open. */
+export type Opening =
+  | {
+      readonly ok: true;
+      readonly events: AsyncIterable<ModelEvent>;
+      discard(): Promise<void>;
+    }
+  | { readonly ok: false; readonly error: GatewayError };
+
+/**
+ * Looks at each event of a stream as it comes and says whether what was read so far may be shown. Asked only where tokens go to the client;
+ * a `finish` commits whatever it says.
+ */
+export type Gate = (event: ModelEvent) => boolean;
+
+/** The commit of law 3: the first content. */
+export const firstContent: Gate = (event) => event.type === "batch" && (event.flags & CONTENT) !== 0;
+
+/** Replays what was held, then goes on with the iterator. Nothing is read until somebody asks. */
+function resume(held: ModelEvent[], iterator: AsyncIterator<ModelEvent>): AsyncIterable<ModelEvent> {
+  let at = 0;
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next: () => {
+        const event = held[at];
+        if (event === undefined) return iterator.next();
+        at += 1;
+        return Promise.resolve({ done: false as const, value: event });
+      },
+      return: async () => {
+        await iterator.return?.();
+        return { done: true as const, value: undefined };
+      },
+    }),
+  };
+}
+
+/**
+ * Runs `model` up to its commit point and tells success or error as a value. The only way to ask "did it work?", so that no strategy has a
+ * catch. Without success nothing was shown, and another model may be tried. A `gate` commits later than the first content.
+ */
+export async function open(model: Model, request: ChatRequest, call: Call, gate: Gate = firstContent): Promise<Opening> {
+  const held: ModelEvent[] = [];
+  try {
+    const iterator = model.stream(request, call)[Symbol.asyncIterator]();
+    for (;;) {
+      const next = await iterator.next();
+      if (next.done) throw new GatewayError("upstream_protocol", `${model.name} ended without finishing its answer.`);
+      held.push(next.value);
+      const shown = call.delivery === "stream" && gate(next.value);
+      if (!shown && next.value.type !== "finish") continue;
+      const discard = async () => void (await iterator.return?.());
+      return { ok: true, events: resume(held, iterator), discard };
+    }
+  } catch (thrown) {
+    return { ok: false, error: toGatewayError(thrown, call.signal) };
+  }
+}

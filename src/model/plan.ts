@@ -1,0 +1,32 @@
+/** What a node may cost and how it answers, known before any call. Made by pure functions at boot. */
+export interface Plan {
+  /** Upstream calls at best and at worst, retries not counted. */
+  readonly calls: readonly [best: number, worst: number];
+  /** Sequential upstream calls at worst: the shape of the latency. */
+  readonly depth: number;
+  /** Whose tokens may stream to the client; `none` when the answer comes in one go. */
+  readonly tail: string;
+  /** Whether the node reads the answers' content; where nobody does, bytes go through. */
+  readonly reads: boolean;
+  /** The drawing: children with the part that they play. */
+  readonly edges: readonly Edge[];
+  /** Its `finish` tells the agreement behind the answer. */
+  readonly agreement?: boolean;
+  /** Who answers turns with tools, when the kind has a rule for it. */
+  readonly tools?: string;
+}
+
+export interface Edge {
+  readonly role: string;
+  readonly child: Planned;
+}
+
+/** A node with its plan. */
+export interface Planned {
+  /** What to print: the kind, or the name of a model. */
+  readonly title: string;
+  readonly plan: Plan;
+}
+
+/** The plan of one upstream call. */
+export const leafPlan: Plan = { calls: [1, 1], depth: 1, tail: "its own", reads: false, edges: [] };

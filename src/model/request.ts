@@ -1,0 +1,150 @@
+import { isAscii } from "node:buffer";
+import { decodeKey, scanJsonObject, type JsonScan } from "./json-scan.ts";
+
+/** A message in the wire's own shape: members get the client's list unchanged, so nothing here is re-modelled. */
+export interface Message {
+  readonly role: string;
+  readonly content?: unknown;
+  readonly [field: string]: unknown;
+}
+
+/** The request body in the wire's own shape. Known fields are typed where the gateway reads them; unknown ones travel. */
+export interface ChatBody {
+  readonly model: string;
+  readonly messages: readonly Message[];
+  readonly stream?: boolean | null;
+  readonly n?: number | null;
+  readonly seed?: number | null;
+  readonly temperature?: number | null;
+  readonly max_tokens?: number | null;
+  readonly max_completion_tokens?: number | null;
+  readonly logprobs?: boolean | null;
+  readonly top_logprobs?: number | null;
+  readonly tools?: readonly unknown[] | null;
+  readonly tool_choice?: unknown;
+  readonly functions?: readonly unknown[] | null;
+  readonly response_format?: {
+    readonly type?: string;
+    readonly json_schema?: Readonly<Record<string, unknown>>;
+  } | null;
+  readonly stream_options?: { readonly include_usage?: boolean | null } | null;
+  readonly [field: string]: unknown;
+}
+
+/** The bytes that a body was parsed from, with the place of each top-level value. */
+export interface Source {
+  readonly buffer: Buffer;
+  readonly text: string;
+  readonly scan: JsonScan;
+}
+
+/**
+ * A chat request: a parsed body, and the client's own bytes with the edits made since. What no edit names is forwarded byte for byte, so
+ * digits beyond 2^53, key order and unknown fields survive every strategy.
+ */
+export interface ChatRequest {
+  readonly body: ChatBody;
+  readonly source: Source;
+  /** Top-level keys that differ from `source`; undefined means removed. */
+  readonly edits: Readonly<Record<string, unknown>>;
+}
+
+/** A key of a scan over latin1 text. Its UTF-8 is read before its escapes: both may stand in one key. */
+function decodeUtf8Key(raw: string): string {
+  return decodeKey(Buffer.from(raw, "latin1").toString("utf8"));
+}
+
+/**
+ * The body as the upstream will read it. V8 takes some keys with escapes for other ones (https://github.com/nodejs/node/issues/63785,
+ * open in Node 24 and 26), so that a limit on `n` could be passed by writing it as `\u006e`; then every value is parsed by itself.
+ */
+function checkedBody(body: unknown, { buffer, scan }: Source): unknown {
+  if (typeof body !== "object" || body === null) return body;
+  for (const key of scan.spans.keys()) {
+    if (Object.hasOwn(body, key)) continue;
+    const values = [...scan.spans].map(([name, [, from, to]]) => [name, JSON.parse(buffer.toString("utf8", from, to))] as const);
+    return Object.fromEntries(values);
+  }
+  return body;
+}
+
+/** Reads a body's bytes. Throws a SyntaxError for what is not JSON; the caller checks that `body` is what it wants. */
+export function readSource(buffer: Buffer): { readonly body: unknown; readonly source: Source } {
+  const text = buffer.toString("latin1");
+  const ascii = isAscii(buffer);
+  const body: unknown = JSON.parse(ascii ? text : buffer.toString("utf8"));
+  const source: Source = {
+    buffer,
+    text,
+    scan: ascii ? scanJsonObject(text) : scanJsonObject(text, decodeUtf8Key),
+  };
+  return { body: checkedBody(body, source), source };
+}
+
+/** A request over bytes that were read and checked. */
+export function chatRequest(body: ChatBody, source: Source): ChatRequest {
+  return { body, source, edits: {} };
+}
+
+/** A copy with some top-level fields replaced; a field set to undefined is removed. The only way to alter a request. */
+export function change(request: ChatRequest, edits: Readonly<Record<string, unknown>>): ChatRequest {
+  const body: Record<string, unknown> = { ...request.body };
+  for (const [key, value] of Object.entries(edits)) {
+    if (value === undefined) delete body[key];
+    else body[key] = value;
+  }
+  return { body: body as ChatBody, source: request.source, edits: { ...request.edits, ...edits } };
+}
+
+/** A request made by a strategy from a body of its own, without client bytes behind it. */
+export function ownRequest(body: ChatBody): ChatRequest {
+  return chatRequest(body, readSource(Buffer.from(JSON.stringify(body))).source);
+}
+
+/** JSON as latin1 text of its UTF-8 bytes, to stand beside the client's own. */
+function json(value: unknown): string {
+  return Buffer.from(JSON.stringify(value), "utf8").toString("latin1");
+}
+
+/** Members joined anew, for when one leaves: white space between members is lost, nothing inside them is. */
+function rejoined(source: Source, edits: Readonly<Record<string, unknown>>): string {
+  const members: string[] = [];
+  for (const [key, [from, value, to]] of source.scan.spans) {
+    if (!Object.hasOwn(edits, key)) members.push(source.text.slice(from, to));
+    else if (edits[key] !== undefined) members.push(source.text.slice(from, value) + json(edits[key]));
+  }
+  for (const [key, value] of Object.entries(edits)) {
+    if (value !== undefined && !source.scan.spans.has(key)) members.push(`${json(key)}:${json(value)}`);
+  }
+  return `{${members.join(",")}}`;
+}
+
+/** The client's text with values replaced in place and new members in front; the rest stays as it was to the byte. */
+function spliced(source: Source, edits: Readonly<Record<string, unknown>>): string {
+  const { text, scan } = source;
+  const open = text.indexOf("{") + 1;
+  let out = text.slice(0, open);
+  const added: string[] = [];
+  for (const [key, value] of Object.entries(edits)) {
+    if (value !== undefined && !scan.spans.has(key)) added.push(`${json(key)}:${json(value)}`);
+  }
+  if (added.length > 0) out += added.join(",") + (scan.keys > 0 ? "," : "");
+  let at = open;
+  for (const [key, [, from, to]] of scan.spans) {
+    if (!Object.hasOwn(edits, key)) continue;
+    out += text.slice(at, from) + json(edits[key]);
+    at = to;
+  }
+  return out + text.slice(at);
+}
+
+/**
+ * Writes a request as bytes: the client's own, with only the edited top-level values replaced, removed or added.
+ * `extra` are edits of the leaf (the upstream's model name, dialect data) on top of the request's own.
+ */
+export function requestBytes(request: ChatRequest, extra: Readonly<Record<string, unknown>>): Buffer {
+  const { source } = request;
+  const edits = { ...request.edits, ...extra };
+  const removes = Object.keys(edits).some((key) => edits[key] === undefined && source.scan.spans.has(key));
+  return Buffer.from(removes ? rejoined(source, edits) : spliced(source, edits), "latin1");
+}

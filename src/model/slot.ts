@@ -1,0 +1,52 @@
+/**
+ * The attempts of one slot: a client request through its retries and fallbacks, or one member of a panel. One budget whatever the nesting, so
+ * that retries inside fallbacks inside retries do not multiply.
+ */
+export interface Slot {
+  /** Takes the first attempt on a model; false when the slot has none left. */
+  take(): boolean;
+  /** Takes a further attempt on the same model: also needs room in the budget of the whole process. */
+  retake(): boolean;
+  /** A slot of its own for a panel member, on the same process budget. */
+  fresh(): Slot;
+}
+
+/** Retries of the whole process: each first attempt earns a share of one, so that a brown-out is not amplified. */
+export interface RetryBudget {
+  earn(): void;
+  spend(): boolean;
+}
+
+/** A token bucket: `share` of a retry per attempt, `burst` at most in hand. */
+export function newRetryBudget(share = 0.2, burst = 100): RetryBudget {
+  let tokens = burst;
+  return {
+    earn: () => {
+      tokens = Math.min(burst, tokens + share);
+    },
+    spend: () => {
+      if (tokens < 1) return false;
+      tokens -= 1;
+      return true;
+    },
+  };
+}
+
+/** A slot with `attempts` in hand. */
+export function newSlot(retries: RetryBudget, attempts = 6): Slot {
+  let left = attempts;
+  return {
+    take: () => {
+      if (left <= 0) return false;
+      left -= 1;
+      retries.earn();
+      return true;
+    },
+    retake: () => {
+      if (left <= 0 || !retries.spend()) return false;
+      left -= 1;
+      return true;
+    },
+    fresh: () => newSlot(retries, attempts),
+  };
+}

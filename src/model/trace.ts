@@ -1,0 +1,60 @@
+import type { Usage } from "./usage.ts";
+import type { ErrorCode } from "./errors.ts";
+
+/** What became of a span. `lost` is a leg that its strategy no longer wanted. */
+export type SpanStatus = "running" | "ok" | "failed" | "lost";
+
+/** One node's part in a request. Mutable while the request runs; the tree of spans is the trace. */
+export interface Span {
+  /** What the parent calls it: a member's label, `writer`, `step 2`. */
+  readonly label: string;
+  /** Path of the node in the config. Set by `observe`. */
+  node?: string;
+  kind?: string;
+  /** `provider/model`, on leaves. */
+  upstream?: string;
+  readonly startMs: number;
+  firstMs?: number;
+  endMs?: number;
+  status: SpanStatus;
+  error?: { readonly code: ErrorCode; readonly message: string };
+  /** Leaves: the request went out, so it may have cost something. */
+  sent?: boolean;
+  /** Leaves: what the leg cost. When it was cut, what it wrote so far, with `estimated`. */
+  usage?: Usage;
+  usd?: number;
+  /** The usage was estimated, not reported. */
+  estimated?: boolean;
+  /** Text of the answer; kept only where the request may see it. */
+  text?: string;
+  /** What the strategy decided and why; plain JSON. */
+  decision?: Readonly<Record<string, unknown>>;
+  readonly children: Span[];
+}
+
+/** Facts about the whole request that any node may add to. */
+export interface Trace {
+  readonly root: Span;
+  /** Why the answer is of a lower kind than configured; the first reason wins the header, all are kept. */
+  readonly degraded: string[];
+  readonly warnings: string[];
+  /** Keep candidates' texts (`expose: full`). */
+  readonly keepTexts: boolean;
+}
+
+/** Opens a span below `parent`. */
+export function openSpan(parent: Span, label: string, startMs: number): Span {
+  const span: Span = { label, startMs, status: "running", children: [] };
+  parent.children.push(span);
+  return span;
+}
+
+/** A trace with an open root. */
+export function newTrace(startMs: number, keepTexts: boolean): Trace {
+  return {
+    root: { label: "request", startMs, status: "running", children: [] },
+    degraded: [],
+    warnings: [],
+    keepTexts,
+  };
+}

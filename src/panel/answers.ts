@@ -1,0 +1,166 @@
+/**
+ * The comparable answer of a text: what a vote counts. The whole text is never the key where the answer can be told from the words round it.
+ * Reading order: thoughts dropped, the last box, then statements ("the answer is ..."), last first, then the text itself.
+ * The way follows the evaluation code of MoCo (arXiv 2601.21257), without its random choice where nothing parses.
+ */
+import { findChoice } from "./answers-choice.ts";
+import { findJson } from "./answers-json.ts";
+import { concludingNumber, plainNumber, soleNumber, statedNumber } from "./answers-number.ts";
+import { findOptions, toOptions } from "./answers-options.ts";
+import { toPlain, withoutThoughts } from "./answers-plain.ts";
+import { boxStatement, findStatements, type Statement, TAIL } from "./answers-statement.ts";
+import { statedText, toShown, wordsKey } from "./answers-text.ts";
+
+export type AnswerKind = "exact" | "choice" | "number" | "json" | "regex" | "auto";
+
+/** How answers of one panel are compared. */
+export interface AnswerRule {
+  readonly kind: AnswerKind;
+  /** Of kind `regex`: its last match in the last 20,000 characters, the first group or else the whole of it. Lines have their own ^ and $. */
+  readonly pattern?: string;
+  /** The options of a choice: "A) Paris", or without a label "yes". Without options the labels A to J are known. */
+  readonly options?: readonly string[];
+  /** Set by `resolveAuto`: the prompt asks for a quantity, so that `auto` reads numbers as loosely as `number` does. */
+  readonly quantity?: boolean;
+}
+
+export interface Answer {
+  /** Two answers of one panel are the same if and only if their keys are equal. Its first letter is its space: c: n: j: r: t: */
+  readonly key: string;
+  readonly kind: Exclude<AnswerKind, "auto">;
+  /** As written, on one line and bounded, for the trace. */
+  readonly shown: string;
+}
+
+/** Asks for an amount that one number can tell. Lengths of time and of bodies may take two (5 feet 3), so "how long" is not among them. */
+const QUANTITY =
+  /\bhow (?:many|much)\b|\bfind the (?:\w+ ){0,3}(?:sum|product|number|integer|probability|remainder|value|area|volume|perimeter)\b|\b(?:calculate|compute|evaluate)\b|\bwhat(?:'s| is) (?:the (?:\w+ ){0,3}(?:sum|product|total|number|integer|percentage|probability|average|mean|remainder|difference|value|area|volume|perimeter)\b|[-−\d(])|\bwie ?viele?\b|\bberechne|\bcombien\b|\bcalcule|\bcu[aá]nt[oa]s?\b|\bquant[oiae]s?\b|\bhoeveel\b|\bbereken|сколько|вычисли|посчитай|多少|几个|计算|計算|いくつ|いくら|何[個人円本枚]/iu;
+
+/**
+ * Settles `auto` for a whole panel, from the prompt (the text of the last user message) alone, so that answers can be keyed one by one as they arrive:
+ * - the prompt lists options: `choice` among them;
+ * - else it stays `auto`, and `extractAnswer` gives each answer the first key it has, of spaces that can not meet: `j:` for a JSON object or array,
+ *   `n:` for a number, `t:` for words. Answers that say the same in one form are equal; one that has no common form with the others is alone.
+ * A rule of kind `choice` without options gets those of the prompt. Other rules are returned as they are.
+ */
+export function resolveAuto(rule: AnswerRule, prompt: string): AnswerRule {
+  if (rule.options !== undefined || (rule.kind !== "auto" && rule.kind !== "choice")) return rule;
+  const options = findOptions(prompt);
+  if (options !== undefined) return { ...rule, kind: "choice", options };
+  return rule.kind === "auto" && QUANTITY.test(`${prompt.slice(0, 500)}\n${prompt.slice(-1000)}`) ? { ...rule, quantity: true } : rule;
+}
+
+/** A text made ready once for all readers. */
+interface Reading {
+  readonly plain: string;
+  /** The box, if there is one, then the statements, the last first. */
+  readonly statements: readonly Statement[];
+}
+
+function toReading(text: string): Reading {
+  const plain = toPlain(text);
+  const box = boxStatement(text);
+  const statements = findStatements(plain);
+  return { plain, statements: box === undefined ? statements : [box, ...statements] };
+}
+
+function number(found: { key: string; shown: string } | undefined): Answer | undefined {
+  return found === undefined ? undefined : { key: `n:${found.key}`, kind: "number", shown: toShown(found.shown) };
+}
+
+/** A statement decides, also against the text round it: a text whose statements name no number has none. */
+function numberOf({ plain, statements }: Reading): Answer | undefined {
+  for (const { text, block } of statements) {
+    const found = block === undefined ? statedNumber(text) : (soleNumber(text) ?? concludingNumber(block));
+    if (found !== undefined) return number(found);
+  }
+  return statements.every(({ vacuous }) => vacuous) ? number(concludingNumber(plain.slice(-TAIL))) : undefined;
+}
+
+function words(text: string): Answer | undefined {
+  const key = wordsKey(text);
+  return key === "" ? undefined : { key: `t:${key}`, kind: "exact", shown: toShown(text) };
+}
+
+/** In a short text the only words in bold are its answer. */
+const BRIEF = 300;
+const BOLD = /(?:\*\*|__)([^*_\n]{1,60}[^*_\n:])(?:\*\*|__)/g;
+/** x = 5 states 5. */
+const EQUATION = /^[\s$]*[A-Za-z]\s?=\s?([^=]+)$/;
+
+function emphasised(text: string): string | undefined {
+  if (text.length > BRIEF) return undefined;
+  const bold = [...text.matchAll(BOLD)];
+  return bold.length === 1 ? bold[0]?.[1] : undefined;
+}
+
+function exactOf({ plain, statements }: Reading): Answer | undefined {
+  for (const { text, opens } of statements) {
+    if (opens) continue;
+    const stated = statedText(text);
+    const found = words(EQUATION.exec(stated)?.[1] ?? stated);
+    if (found !== undefined) return found;
+  }
+  return words(emphasised(plain) ?? EQUATION.exec(plain.slice(0, BRIEF + 1))?.[1] ?? plain);
+}
+
+function json(text: string): Answer | undefined {
+  const found = findJson(text);
+  return found === undefined ? undefined : { key: `j:${found.key}`, kind: "json", shown: toShown(found.shown) };
+}
+
+function autoOf(text: string, rule: AnswerRule): Answer | undefined {
+  const found = findJson(text);
+  if (found?.structured === true) return { key: `j:${found.key}`, kind: "json", shown: toShown(found.shown) };
+  const reading = toReading(text);
+  if (rule.quantity === true) return numberOf(reading) ?? exactOf(reading);
+  const statement = reading.statements.find(({ vacuous }) => !vacuous);
+  const line = statement === undefined ? undefined : soleNumber(statement.text);
+  const sole =
+    line ?? (statement === undefined || statement.opens ? plainNumber((statement?.block ?? reading.plain).slice(-TAIL)) : undefined);
+  return number(sole) ?? exactOf(reading);
+}
+
+function choiceOf(text: string, rule: AnswerRule): Answer | undefined {
+  const { plain, statements } = toReading(text);
+  const found = findChoice(plain, statements, toOptions(rule.options ?? []));
+  return found === undefined ? undefined : { key: `c:${found.key}`, kind: "choice", shown: found.shown };
+}
+
+/** A pattern that is no regular expression finds nothing: the config's check names it at boot. */
+function compiled(pattern: string): RegExp | undefined {
+  try {
+    return new RegExp(pattern, "gm");
+  } catch {
+    return undefined;
+  }
+}
+
+function regexOf(text: string, { pattern }: AnswerRule): Answer | undefined {
+  const regex = pattern === undefined ? undefined : compiled(pattern);
+  if (regex === undefined) return undefined;
+  let last: string | undefined;
+  for (const match of text.slice(-TAIL).matchAll(regex)) {
+    const found = (match[1] ?? match[0]).trim();
+    if (found !== "") last = found;
+  }
+  if (last === undefined) return undefined;
+  return { key: `r:${last.normalize("NFKC").toLowerCase().replace(/\s+/g, " ")}`, kind: "regex", shown: toShown(last) };
+}
+
+const READERS: Readonly<Record<AnswerKind, (text: string, rule: AnswerRule) => Answer | undefined>> = {
+  exact: (text) => exactOf(toReading(text)),
+  choice: choiceOf,
+  number: (text) => numberOf(toReading(text)),
+  json,
+  regex: regexOf,
+  auto: autoOf,
+};
+
+/**
+ * The answer of a text under a rule; undefined when there is none to be told, or several: such a candidate is not usable for a vote.
+ * Never throws, and takes time linear in the text (a `regex` rule: as its pattern does, on 20,000 characters).
+ */
+export function extractAnswer(text: string, rule: AnswerRule): Answer | undefined {
+  return READERS[rule.kind](withoutThoughts(text), rule);
+}

@@ -1,0 +1,122 @@
+import type { Call } from "../model/call.ts";
+import { allFailed, GatewayError } from "../model/errors.ts";
+import { gather, type Candidate, type Gathered } from "../model/gather.ts";
+import type { ChatRequest } from "../model/request.ts";
+import type { Validator } from "./schema.ts";
+import { seatsOf, type Seating } from "./seats.ts";
+import { emptiness, isCut, isRefusal, saidBy } from "./usable.ts";
+
+/** When a panel has enough answers. */
+export interface Quorum {
+  readonly min: number;
+  readonly graceMs?: number | undefined;
+  readonly deadlineMs?: number | undefined;
+  readonly hedge?: number | "p90" | undefined;
+}
+
+/** A panel's members and rules, fixed at boot. */
+export interface Assembly {
+  readonly name: string;
+  readonly seating: Seating;
+  readonly quorum: Quorum;
+  readonly onShort: "degrade" | "fail";
+  readonly refusals: "unusable" | "usable";
+}
+
+/** A usable answer of a member, with what it counts. */
+export interface Weighed extends Candidate {
+  readonly weight: number;
+  readonly text: string;
+}
+
+/** What a strategy needs of the answers beyond that they are there. */
+export interface Needs {
+  readonly validator?: Validator | undefined;
+  /** Why a text, which is no refusal, does not count. Must not throw. */
+  readonly unusable?: (text: string) => string | undefined;
+  /** Called for each whole answer as it comes; once the quorum is met a reason ends the gathering. Must not throw. */
+  readonly stop?: (candidate: Weighed) => string | undefined;
+}
+
+/** A text that is no valid answer under the request's schema, and why. */
+export interface Invalid {
+  readonly text: string;
+  readonly reason: string;
+}
+
+export interface Assembled {
+  /** In the order of the seats. Empty only when `invalid` is there. */
+  readonly candidates: readonly Weighed[];
+  /** The first text that failed the request's schema. */
+  readonly invalid?: Invalid;
+  /** Why it ended before all had answered. */
+  readonly early?: string;
+}
+
+/** Weighs the candidates: a reserve votes with its own weight. */
+function weigher({ seating }: Assembly): (candidate: Candidate) => Weighed {
+  const weights = new Map([...seating.places, ...seating.reserves].map(({ label, weight }) => [label, weight]));
+  return (candidate) => ({ ...candidate, weight: weights.get(candidate.label) ?? 1, text: saidBy(candidate.completion) });
+}
+
+/** Answers that stopped at a limit count only when no whole one is there. */
+function preferWhole(candidates: readonly Weighed[]): readonly Weighed[] {
+  const whole = candidates.filter(({ completion }) => !isCut(completion));
+  return whole.length > 0 ? whole : candidates;
+}
+
+function shortage(what: string, { losses }: Gathered): GatewayError {
+  const errors = losses.map(({ error }) => error);
+  return errors.length > 0 ? allFailed(what, errors) : new GatewayError("unusable_answer", `${what}.`);
+}
+
+/** Fails, or notes the degradation, when the quorum was missed. */
+function judgeShortage(assembly: Assembly, gathered: Gathered, found: Pick<Assembled, "candidates" | "invalid">, call: Call): void {
+  const { name, quorum, onShort } = assembly;
+  const count = found.candidates.length;
+  if (count >= quorum.min) return;
+  const what = `${count} of ${quorum.min} usable answers`;
+  if (onShort === "fail" || (count === 0 && found.invalid === undefined)) throw shortage(`${name} has ${what}`, gathered);
+  call.trace.degraded.push(`quorum: ${what}`);
+}
+
+/**
+ * Asks every seat and returns the answers that count: finished, not empty, not a refusal, valid under the request's schema. A missed quorum
+ * is a recorded degradation, or an error, as `onShort` says; without a single answer the request fails, unless there is an invalid one that
+ * could be repaired.
+ */
+export async function assemble(assembly: Assembly, request: ChatRequest, call: Call, needs: Needs): Promise<Assembled> {
+  const { quorum, refusals, seating } = assembly;
+  const { stop, validator } = needs;
+  const weigh = weigher(assembly);
+  let whole = 0;
+  let invalid: Invalid | undefined;
+  const { seats, reserves } = seatsOf(seating, request, call);
+  const gathered = await gather(seats, call, {
+    min: quorum.min,
+    reserves,
+    ...(quorum.graceMs === undefined ? {} : { graceMs: quorum.graceMs }),
+    ...(quorum.deadlineMs === undefined ? {} : { deadlineMs: quorum.deadlineMs }),
+    ...(quorum.hedge === undefined ? {} : { hedge: quorum.hedge }),
+    unusable(completion) {
+      const empty = emptiness(completion, refusals);
+      if (empty !== undefined || isRefusal(completion)) return empty;
+      const text = saidBy(completion);
+      const reason = validator?.(text);
+      if (reason === undefined) return needs.unusable?.(text);
+      invalid ??= { text, reason };
+      return `it does not satisfy the schema (${reason})`;
+    },
+    ...(stop && {
+      stop(candidate) {
+        if (isCut(candidate.completion)) return undefined;
+        whole += 1;
+        const why = stop(weigh(candidate));
+        return whole < quorum.min ? undefined : why;
+      },
+    }),
+  });
+  const found = { candidates: preferWhole(gathered.candidates.map(weigh)), ...(invalid === undefined ? {} : { invalid }) };
+  judgeShortage(assembly, gathered, found, call);
+  return { ...found, ...(gathered.early === undefined ? {} : { early: gathered.early }) };
+}

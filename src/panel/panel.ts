@@ -1,0 +1,42 @@
+import type { Call } from "../model/call.ts";
+import { GatewayError } from "../model/errors.ts";
+import type { ModelEvent } from "../model/events.ts";
+import type { Model } from "../model/model.ts";
+import type { ChatRequest } from "../model/request.ts";
+import { answerTimes } from "./runs.ts";
+import { answerTools, offersTools, type ToolsRule } from "./tools.ts";
+
+/** What every panel kind says about the fields that it does not handle itself. */
+export interface PanelRules {
+  readonly tools: ToolsRule;
+  /** Whether the text that this request gets back is one leg's own output, so that its log-probabilities can be told. */
+  ownText(request: ChatRequest): boolean;
+}
+
+function asksLogprobs({ body }: ChatRequest): boolean {
+  return body.logprobs === true || (typeof body.top_logprobs === "number" && body.top_logprobs > 0);
+}
+
+function answer(inner: Model, rules: PanelRules, request: ChatRequest, call: Call): AsyncIterable<ModelEvent> {
+  if (offersTools(request)) return answerTools(rules.tools, request, call);
+  if (asksLogprobs(request) && !rules.ownText(request)) {
+    throw new GatewayError("unsupported_parameter", "This model's answer is not one model's own text, so it has no logprobs.", {
+      param: "logprobs",
+    });
+  }
+  const { n } = request.body;
+  return typeof n === "number" && n > 1 ? answerTimes(inner, n, request, call) : inner.stream(request, call);
+}
+
+/**
+ * Makes a panel of a model that answers one tool-free request with one choice: turns with tools go to their owner, `n` becomes n independent
+ * runs, log-probabilities are refused where they would be nobody's. Wraps a strategy once, from outside.
+ */
+export function panel(inner: Model, rules: PanelRules): Model {
+  return {
+    name: inner.name,
+    async *stream(request, call) {
+      yield* answer(inner, rules, request, call);
+    },
+  };
+}

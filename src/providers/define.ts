@@ -1,0 +1,48 @@
+import type * as z from "zod";
+import type { Model } from "../model/model.ts";
+import type { Clock } from "../model/clock.ts";
+import type { Pools } from "../upstream/pools.ts";
+
+/** What a provider may ask for while it is built. */
+export interface ProviderSite {
+  /** The provider's name in the config. */
+  readonly name: string;
+  readonly pools: Pools;
+  readonly clock: Clock;
+}
+
+/** What a leaf can do, as declared by dialect data, table or config; unknown is undefined, never false. */
+export interface Capabilities {
+  readonly schema?: boolean;
+  readonly tools?: boolean;
+  readonly logprobs?: boolean;
+  readonly images?: boolean;
+}
+
+/** A built provider: makes leaves, and may list what it serves. */
+export interface ProviderInstance {
+  /** One model of this provider. Its `name` is `provider/model`. */
+  chat(model: string): Model;
+  capabilities(model: string): Capabilities;
+  /** Names that the provider serves by itself, without being asked (the demo models). */
+  readonly own?: readonly string[];
+  /** Whose public price list applies, when there is one. */
+  readonly pricedAs?: string;
+}
+
+/** A wire dialect, not a company. One file, one registry line. */
+export interface Provider<Options = unknown> {
+  readonly kind: string;
+  readonly summary: string;
+  /** Strict; all defaults stand here. */
+  readonly options: z.ZodType<Options>;
+  build(options: Options, site: ProviderSite): ProviderInstance;
+}
+
+/** Declares a provider; the types of its options follow from the schema. */
+export function defineProvider<Schema extends z.ZodType>(
+  provider: Omit<Provider<z.output<Schema>>, "options"> & { readonly options: Schema },
+): Provider {
+  // The registry holds providers of all option types; each is only ever given what its own schema parsed.
+  return provider as unknown as Provider;
+}

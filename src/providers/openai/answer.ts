@@ -1,0 +1,202 @@
+import { isAscii, isUtf8 } from "node:buffer";
+import type { AssistantMessage, Choice, Completion, Logprobs } from "../../model/completion.ts";
+import { GatewayError } from "../../model/errors.ts";
+import { closingQuote } from "../../model/json-scan.ts";
+import { inbandError } from "./errors.ts";
+import { canonicalText, finishReason, isDraft, type Draft } from "./message.ts";
+import { readUsage } from "./usage.ts";
+
+/** How often whole answers went out unread, and how often they had to be made canonical. For metrics. */
+export const answerPaths = { unread: 0, parsed: 0, canonical: 0 };
+
+export interface AnswerContext {
+  /** `provider/model`, for errors. */
+  readonly upstream: string;
+  /** Prefix of ids for tool calls that came without one. */
+  readonly callId: string;
+  readonly wallMs: () => number;
+}
+
+const standardTop = new Set(["id", "object", "created", "model", "choices", "usage"]);
+const standardChoice = new Set(["index", "message", "finish_reason", "logprobs"]);
+
+function canonicalCall(call: Draft, index: number, context: AnswerContext): boolean {
+  let odd = false;
+  if (typeof call["id"] !== "string" || call["id"] === "") {
+    call["id"] = `call_${context.callId.slice(-24)}_${index}`;
+    odd = true;
+  }
+  const custom = isDraft(call["custom"]);
+  if (call["type"] !== "function" && call["type"] !== "custom") {
+    call["type"] = custom ? "custom" : "function";
+    odd = true;
+  }
+  const { function: fn } = call;
+  if (!isDraft(fn)) return odd;
+  const { arguments: given } = fn;
+  if (typeof given === "string" && given !== "") return odd;
+  fn["arguments"] = given === undefined || given === null || given === "" ? "{}" : JSON.stringify(given);
+  return true;
+}
+
+function canonicalMessage(message: Draft, context: AnswerContext): boolean {
+  let odd = canonicalText(message);
+  if (message["role"] !== "assistant") {
+    message["role"] = "assistant";
+    odd = true;
+  }
+  if (message["content"] === undefined) {
+    message["content"] = null;
+    odd = true;
+  }
+  const { tool_calls: calls } = message;
+  if (Array.isArray(calls)) {
+    for (const [index, call] of calls.entries()) if (isDraft(call)) odd = canonicalCall(call, index, context) || odd;
+  } else if (calls === null) {
+    delete message["tool_calls"];
+    odd = true;
+  }
+  return odd;
+}
+
+function canonicalChoice(choice: Draft, position: number, context: AnswerContext): boolean {
+  let odd = false;
+  if (typeof choice["index"] !== "number") {
+    choice["index"] = position;
+    odd = true;
+  }
+  if (!isDraft(choice["message"])) {
+    throw new GatewayError("upstream_protocol", `${context.upstream} sent a choice without a message.`, { upstream: context.upstream });
+  }
+  const message = choice["message"];
+  odd = canonicalMessage(message, context) || odd;
+  const said = choice["finish_reason"];
+  if (said === "error")
+    throw inbandError(context.upstream, { error: choice["error"] ?? { message: "The upstream ended with an error." } }, context.wallMs());
+  const calls = message["tool_calls"];
+  const read = finishReason(said);
+  const reason = read === "stop" && Array.isArray(calls) && calls.length > 0 ? "tool_calls" : read;
+  choice["finish_reason"] = reason;
+  return odd || reason !== said;
+}
+
+function toChoice(choice: Draft): Choice {
+  const extra = Object.fromEntries(Object.entries(choice).filter(([key]) => !standardChoice.has(key)));
+  return {
+    index: choice["index"] as number,
+    message: choice["message"] as AssistantMessage,
+    finishReason: finishReason(choice["finish_reason"]),
+    logprobs: (choice["logprobs"] as Logprobs | null | undefined) ?? null,
+    ...(Object.keys(extra).length > 0 ? { extra } : {}),
+  };
+}
+
+function toCompletion(body: Draft, bytes: Buffer | undefined): Completion {
+  const extra = Object.fromEntries(Object.entries(body).filter(([key]) => !standardTop.has(key)));
+  const usage = readUsage(body["usage"]);
+  return {
+    ...(typeof body["id"] === "string" ? { id: body["id"] } : {}),
+    ...(typeof body["model"] === "string" ? { model: body["model"] } : {}),
+    ...(typeof body["created"] === "number" ? { created: body["created"] } : {}),
+    choices: (body["choices"] as Draft[]).map(toChoice),
+    ...(usage ? { usage } : {}),
+    ...(Object.keys(extra).length > 0 ? { extra } : {}),
+    ...(bytes ? { bytes } : {}),
+  };
+}
+
+/** Makes a parsed answer canonical in place; true when it was odd. Throws for an error body, and for an answer without choices. */
+function canonicalBody(body: Draft, context: AnswerContext): boolean {
+  if (body["error"] !== undefined && body["error"] !== null) throw inbandError(context.upstream, body, context.wallMs());
+  let odd = "error" in body;
+  delete body["error"];
+  const { choices } = body;
+  if (!Array.isArray(choices) || choices.length === 0) {
+    if (body["object"] === "error" || "detail" in body) throw inbandError(context.upstream, body, context.wallMs());
+    throw new GatewayError("upstream_protocol", `${context.upstream} sent an answer without choices.`, { upstream: context.upstream });
+  }
+  for (const [position, choice] of choices.entries()) if (isDraft(choice)) odd = canonicalChoice(choice, position, context) || odd;
+  if (typeof body["created"] !== "number") odd = true;
+  return odd;
+}
+
+const shortest = '"choices":[{"index":0,"message":{"role":"assistant","content":"';
+const plainEnd =
+  /^"(?:,"refusal":null)?(?:,"annotations":\[\])?\},(?:"logprobs":null,)?"finish_reason":"(?:stop|length)"(?:,"logprobs":null)?\}\],"usage":(\{[^[\]"]*(?:"[a-z_]+"[^[\]"]*)*\})/;
+
+/**
+ * The common answer, recognised without parsing it: one choice of plain text in the compact form, usage right after it. Its only long part is a
+ * JSON string, which is jumped over. Returns its usage; undefined sends the answer the long way.
+ */
+function unreadUsage(text: string): Completion["usage"] {
+  const at = text.indexOf(shortest);
+  if (at < 0 || at > 300 || text.lastIndexOf('"error"', at) >= 0) return undefined;
+  const end = closingQuote(text, at + shortest.length);
+  if (end < 0 || text.length - end > 2000) return undefined;
+  const usage = plainEnd.exec(text.slice(end));
+  return usage?.[1] === undefined ? undefined : readUsage(JSON.parse(usage[1]));
+}
+
+/** A whole answer whose choices are parsed when somebody looks, once. */
+class UnreadCompletion implements Completion {
+  readonly bytes: Buffer;
+  readonly usage: NonNullable<Completion["usage"]>;
+  #read: Completion | undefined;
+
+  constructor(bytes: Buffer, usage: NonNullable<Completion["usage"]>) {
+    this.bytes = bytes;
+    this.usage = usage;
+  }
+
+  #parsed(): Completion {
+    this.#read ??= toCompletion(JSON.parse(this.bytes.toString("utf8")) as Draft, this.bytes);
+    return this.#read;
+  }
+
+  get choices(): readonly Choice[] {
+    return this.#parsed().choices;
+  }
+
+  get id(): string {
+    return this.#parsed().id ?? "";
+  }
+
+  get model(): string {
+    return this.#parsed().model ?? "";
+  }
+
+  get created(): number {
+    return this.#parsed().created ?? 0;
+  }
+
+  get extra(): Readonly<Record<string, unknown>> {
+    return this.#parsed().extra ?? {};
+  }
+}
+
+/** Reads a whole answer: canonical bytes are kept as they are, odd ones are made canonical. Throws a GatewayError for what is no answer. */
+export function readAnswer(bytes: Buffer, context: AnswerContext): Completion {
+  const valid = isUtf8(bytes);
+  const usage = valid ? unreadUsage(bytes.toString("latin1")) : undefined;
+  if (usage) {
+    answerPaths.unread += 1;
+    return new UnreadCompletion(bytes, usage);
+  }
+  let body: unknown;
+  try {
+    body = JSON.parse(isAscii(bytes) ? bytes.toString("latin1") : bytes.toString("utf8"));
+  } catch (thrown) {
+    throw new GatewayError("upstream_protocol", `${context.upstream} sent an answer that is not JSON.`, {
+      upstream: context.upstream,
+      cause: thrown,
+    });
+  }
+  if (!isDraft(body))
+    throw new GatewayError("upstream_protocol", `${context.upstream} sent an answer that is not an object.`, {
+      upstream: context.upstream,
+    });
+  const odd = canonicalBody(body, context);
+  if (odd || !valid) answerPaths.canonical += 1;
+  else answerPaths.parsed += 1;
+  return toCompletion(body, odd || !valid ? undefined : bytes);
+}

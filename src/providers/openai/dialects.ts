@@ -1,0 +1,81 @@
+/** How one server differs from the OpenAI API, as data. Absent means: as OpenAI does it. */
+export interface Dialect {
+  readonly baseUrl?: string;
+  /** Whose public price list applies. */
+  readonly pricedAs?: string;
+  /** The key travels in this header instead of `authorization: Bearer`. */
+  readonly keyHeader?: string;
+  /** Request fields by another name there. */
+  readonly rename?: Readonly<Record<string, string>>;
+  /** Request fields that make the server refuse the request and that do not change the answer's meaning: left out, with a warning. */
+  readonly drop?: readonly string[];
+  /** Request fields that the server can not honour and that the client would miss: refused by name. */
+  readonly refuse?: readonly string[];
+  /** Explicit nulls make the server fail: they are left out. */
+  readonly dropNulls?: boolean;
+  /** Knows `stream_options.include_usage`; false where asking is an error. Usage that comes unasked is taken anyway. */
+  readonly usageOnRequest?: boolean;
+  /** `developer` messages are sent as `system`. */
+  readonly systemOnly?: boolean;
+  /** The word for `tool_choice: "required"`. */
+  readonly toolChoiceRequired?: string;
+  /** `n` above 1 is refused or ignored there: independent runs instead. */
+  readonly singleChoice?: boolean;
+  /** Enforces a `json_schema` by itself. */
+  readonly schema?: boolean;
+  readonly logprobs?: boolean;
+}
+
+const openaiOnly = ["service_tier", "store", "metadata", "prompt_cache_key", "safety_identifier", "verbosity", "prediction"] as const;
+
+/** By name; a server that is not here is `generic`. Sources: the servers' own documents and source code, 2026-11. */
+export const dialects = {
+  openai: { baseUrl: "https://api.openai.com/v1", pricedAs: "openai", schema: true, logprobs: true },
+  azure: { keyHeader: "api-key", pricedAs: "azure", schema: true, logprobs: true },
+  openrouter: { baseUrl: "https://openrouter.ai/api/v1", pricedAs: "openrouter", schema: true },
+  deepseek: {
+    baseUrl: "https://api.deepseek.com/v1",
+    pricedAs: "deepseek",
+    systemOnly: true,
+    singleChoice: true,
+    drop: openaiOnly,
+    logprobs: true,
+  },
+  mistral: {
+    baseUrl: "https://api.mistral.ai/v1",
+    pricedAs: "mistral",
+    rename: { seed: "random_seed", max_completion_tokens: "max_tokens" },
+    // It answers 422 to fields that it does not know.
+    drop: [...openaiOnly, "user", "logit_bias", "stream_options", "reasoning_effort"],
+    refuse: ["logprobs", "top_logprobs"],
+    dropNulls: true,
+    usageOnRequest: false,
+    systemOnly: true,
+    toolChoiceRequired: "any",
+    schema: true,
+    logprobs: false,
+  },
+  groq: {
+    baseUrl: "https://api.groq.com/openai/v1",
+    pricedAs: "groq",
+    drop: ["logit_bias", "store", "metadata", "verbosity", "prediction", "prompt_cache_key", "safety_identifier"],
+    refuse: ["logprobs", "top_logprobs"],
+    singleChoice: true,
+    schema: true,
+    logprobs: false,
+  },
+  together: { baseUrl: "https://api.together.xyz/v1", pricedAs: "together", systemOnly: true, drop: openaiOnly, schema: true },
+  ollama: {
+    baseUrl: "http://127.0.0.1:11434/v1",
+    rename: { max_completion_tokens: "max_tokens" },
+    dropNulls: true,
+    systemOnly: true,
+    singleChoice: true,
+    schema: true,
+  },
+  "llama.cpp": { baseUrl: "http://127.0.0.1:8080/v1", dropNulls: true, systemOnly: true, schema: true, logprobs: true },
+  vllm: { baseUrl: "http://127.0.0.1:8000/v1", dropNulls: true, schema: true, logprobs: true },
+  generic: {},
+} as const satisfies Record<string, Dialect>;
+
+export type DialectName = keyof typeof dialects;

@@ -1,0 +1,209 @@
+import type { Pool } from "undici";
+import { tightest, type Call, type Timeouts } from "../../model/call.ts";
+import { newFold } from "../../model/collect.ts";
+import type { Completion } from "../../model/completion.ts";
+import { GatewayError, toGatewayError } from "../../model/errors.ts";
+import { batch, CONTENT, type BatchEvent, type Delta, type FinishEvent, type ModelEvent } from "../../model/events.ts";
+import type { Model } from "../../model/model.ts";
+import type { ChatRequest } from "../../model/request.ts";
+import { Exchange } from "../../upstream/post.ts";
+import { SseReader } from "../../upstream/sse.ts";
+import { readAnswer } from "./answer.ts";
+import { ChunkReader } from "./chunks.ts";
+import { refusalError } from "./errors.ts";
+import type { RequestWriter } from "./request.ts";
+
+export interface LeafOptions {
+  /** `provider/model`. */
+  readonly name: string;
+  /** The model's name at the upstream. */
+  readonly model: string;
+  readonly pool: Pool;
+  readonly path: string;
+  /** Flat, without content-length and hops. */
+  readonly headers: readonly string[];
+  readonly writer: RequestWriter;
+  readonly timeouts: Timeouts;
+}
+
+const MAX_ERROR_BODY = 64 * 1024;
+const MAX_ANSWER = 256 * 1024 * 1024;
+
+async function readAll(exchange: Exchange, name: string, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for (let chunk = await exchange.read(); chunk; chunk = await exchange.read()) {
+    exchange.alive();
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size > limit)
+      throw new GatewayError("upstream_protocol", `${name} sent an answer of more than ${limit} bytes.`, { upstream: name });
+  }
+  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+}
+
+function parsed(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString("utf8"));
+  } catch {
+    // HTML or plain text: the status alone has to do.
+    return undefined;
+  }
+}
+
+/** The deltas of a whole answer, for an upstream that answers a stream request with plain JSON. */
+function wholeDeltas(completion: Completion): readonly Delta[] {
+  return completion.choices.flatMap((choice): Delta[] => {
+    const { role: _, content, reasoning_content: reasoning, refusal, tool_calls: calls, ...fields } = choice.message;
+    const at = choice.index;
+    return [
+      ...(reasoning ? [{ type: "reasoning", choice: at, text: reasoning } as const] : []),
+      ...(content ? [{ type: "text", choice: at, text: content } as const] : []),
+      ...(refusal ? [{ type: "refusal", choice: at, text: refusal } as const] : []),
+      ...(calls ?? []).map((call, index): Delta => {
+        const body = call.custom
+          ? { name: call.custom.name, text: call.custom.input, custom: true }
+          : { name: call.function?.name ?? "", text: call.function?.arguments ?? "" };
+        return { type: "tool-call", choice: at, index, id: call.id, ...body };
+      }),
+      ...(Object.keys(fields).length > 0 ? [{ type: "extra", choice: at, fields } as const] : []),
+      ...(choice.logprobs
+        ? [{ type: "logprobs", choice: at, content: choice.logprobs.content ?? [], refusal: choice.logprobs.refusal ?? [] } as const]
+        : []),
+      { type: "end", choice: at, reason: choice.finishReason, ...(choice.extra ? { extra: choice.extra } : {}) },
+    ];
+  });
+}
+
+/** A model behind the OpenAI chat API. One upstream call, no retries, no repair: a bare leaf is transparent. */
+export class OpenAiLeaf implements Model {
+  readonly name: string;
+  readonly #options: LeafOptions;
+
+  constructor(options: LeafOptions) {
+    this.name = options.name;
+    this.#options = options;
+  }
+
+  async *stream(request: ChatRequest, call: Call): AsyncGenerator<ModelEvent> {
+    const { name, pool, path, headers, writer, timeouts } = this.#options;
+    const wire = writer.write(request, this.#options.model, call.delivery);
+    for (const field of wire.dropped) call.trace.warnings.push(`${name} does not take "${field}"; it was left out`);
+    const exchange = new Exchange({
+      pool,
+      method: "POST",
+      path,
+      headers: [...headers, "content-length", String(wire.bytes.length), "x-chorale-hops", String(call.hops + 1)],
+      body: wire.bytes,
+      timeouts: tightest(timeouts, call.timeouts),
+      clock: call.clock,
+      signal: call.signal,
+      upstream: name,
+    });
+    try {
+      const isStream = await this.#head(exchange, call);
+      if (!isStream) yield* this.#whole(exchange, call);
+      else if (call.delivery === "stream") yield* this.#chunks(exchange, call, wire.wantsUsage);
+      else yield* this.#folded(exchange, call);
+    } catch (thrown) {
+      throw toGatewayError(thrown, call.signal);
+    } finally {
+      if (exchange.sent) call.span.sent = true;
+      exchange.close();
+    }
+  }
+
+  /** Waits for the head; true when an event stream follows. Throws what a refusal means. */
+  async #head(exchange: Exchange, call: Call): Promise<boolean> {
+    const { name } = this.#options;
+    const { status, headers } = await exchange.head();
+    const encoding = headers["content-encoding"];
+    if (encoding !== undefined && encoding !== "identity") {
+      throw new GatewayError("upstream_protocol", `${name} sent an answer encoded as ${encoding}, which was not asked for.`, {
+        upstream: name,
+      });
+    }
+    const type = headers["content-type"] ?? "";
+    if (status === 200 && type.startsWith("text/event-stream")) return true;
+    if (status === 200 && !type.startsWith("text/html")) return false;
+    const body = parsed(await readAll(exchange, name, MAX_ERROR_BODY));
+    throw refusalError({ upstream: name, status: status === 200 ? 502 : status, headers, body, wallMs: call.clock.wall() });
+  }
+
+  async *#whole(exchange: Exchange, call: Call): AsyncGenerator<ModelEvent> {
+    const { name } = this.#options;
+    const bytes = await readAll(exchange, name, MAX_ANSWER);
+    const completion = readAnswer(bytes, { upstream: name, callId: call.identity.id, wallMs: () => call.clock.wall() });
+    if (call.delivery === "stream") {
+      yield batch(wholeDeltas(completion));
+      yield { type: "finish", ...(completion.usage ? { usage: completion.usage } : {}) };
+    } else yield { type: "finish", completion, ...(completion.usage ? { usage: completion.usage } : {}) };
+  }
+
+  async *#chunks(exchange: Exchange, call: Call, wantsUsage: boolean): AsyncGenerator<ModelEvent> {
+    const reader = new ChunkReader({ identity: call.identity, upstream: this.name, wantsUsage, wallMs: () => call.clock.wall() });
+    let done = false;
+    try {
+      let started = false;
+      for await (const found of batches(exchange, reader)) {
+        if (!started) {
+          started = true;
+          yield { type: "start", ...reader.reply };
+        }
+        yield found;
+      }
+      done = true;
+      const finish: FinishEvent = { type: "finish", ...(reader.usage ? { usage: reader.usage } : {}) };
+      yield reader.usageBytes === undefined ? finish : { ...finish, bytes: reader.usageBytes };
+    } finally {
+      if (!done) noteCut(call, reader);
+    }
+  }
+
+  /** Streamed upstream so that a cut leg can be billed for what it wrote, but told as one whole answer. */
+  async *#folded(exchange: Exchange, call: Call): AsyncGenerator<ModelEvent> {
+    const reader = new ChunkReader({ identity: call.identity, upstream: this.name, wantsUsage: false, wallMs: () => call.clock.wall() });
+    const fold = newFold();
+    let done = false;
+    try {
+      for await (const found of batches(exchange, reader)) for (const delta of found.deltas) fold.add(delta);
+      const usage = reader.usage ? { usage: reader.usage } : {};
+      const completion: Completion = { ...reader.reply, choices: fold.choices(), ...usage };
+      done = true;
+      yield { type: "finish", completion, ...usage };
+    } finally {
+      if (!done) noteCut(call, reader);
+    }
+  }
+}
+
+/** Notes in the span what a cut leg wrote, for `observe` to bill. */
+function noteCut(call: Call, reader: ChunkReader): void {
+  const { span } = call;
+  span.estimated = reader.usage === undefined;
+  if (reader.usage) span.usage = reader.usage;
+  else if (reader.contentChunks > 0) span.usage = { promptTokens: 0, completionTokens: reader.contentChunks };
+}
+
+async function* batches(exchange: Exchange, reader: ChunkReader): AsyncGenerator<BatchEvent> {
+  const events = new SseReader();
+  let first = true;
+  for (let chunk = await exchange.read(); chunk; chunk = await exchange.read()) {
+    events.push(chunk.toString("latin1"));
+    const found = reader.read(events);
+    if (!found) continue;
+    // Heartbeats and comments are no sign of life, nor is a bare role that of a first token.
+    if (!first || (found.flags & CONTENT) !== 0) {
+      first = false;
+      exchange.alive();
+    }
+    yield found;
+    if (reader.done) break;
+  }
+  if (!reader.done) {
+    const rest = events.rest();
+    if (rest) reader.event(rest.data);
+  }
+  const last = reader.end();
+  if (last) yield last;
+}

@@ -1,0 +1,77 @@
+/** Spend of one key in one window. */
+export interface Lease {
+  readonly id: string;
+  readonly key: string;
+  /** US dollars held for this request. */
+  readonly usd: number;
+}
+
+export interface KeyLimits {
+  readonly requestsPerMinute?: number;
+  readonly tokensPerMinute?: number;
+  readonly concurrency?: number;
+  /** Spend per calendar window (UTC). */
+  readonly budget?: { readonly usd: number; readonly per: "minute" | "hour" | "day" | "month" };
+}
+
+export interface Admission {
+  /** Name of the key; the partition of everything that is stored. */
+  readonly key: string;
+  readonly limits: KeyLimits;
+  /** Worst price of the request in US dollars, to be held until it is settled. */
+  readonly usd: number;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  /** The hold is given back by itself after this long: a crashed request does not lock money for ever. */
+  readonly expiresMs: number;
+}
+
+export type Admitted =
+  | { readonly ok: true; readonly lease: Lease }
+  | {
+      readonly ok: false;
+      readonly limit: "requestsPerMinute" | "tokensPerMinute" | "concurrency" | "budget";
+      readonly retryAfterMs: number;
+    };
+
+/** What was really spent. */
+export interface Settlement {
+  readonly usd: number;
+  readonly tokens: number;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+/** One answered request, for `GET /v1/chorale/requests/{id}`. */
+export interface RequestRecord {
+  readonly id: string;
+  readonly key: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** Plain JSON. */
+  readonly body: unknown;
+}
+
+/**
+ * Shared state behind one interface with one contract suite. Partitioned by key. One call at admission, one at the end.
+ */
+export interface Store {
+  /** Checks the limits of a key and leases the worst price, atomically. */
+  admit(admission: Admission): Promise<Admitted>;
+  /** Ends a lease: what was spent is booked, the rest given back. A second call with the same lease changes nothing. */
+  settle(lease: Lease, settlement: Settlement): Promise<void>;
+  /** US dollars that a key has spent in the window which `now` falls in, holds not counted. */
+  spent(key: string, per: "minute" | "hour" | "day" | "month", now: number): Promise<number>;
+
+  /** Keeps the newest 10,000 for 24 hours. */
+  putRequest(record: RequestRecord): Promise<void>;
+  /** Only for the key that made it. */
+  getRequest(key: string, id: string, now: number): Promise<RequestRecord | undefined>;
+
+  /** Small values with an expiry, partitioned by `space`. Bounded: the least recently used go first. */
+  get(space: string, key: string, now: number): Promise<string | undefined>;
+  set(space: string, key: string, entry: { readonly value: string; readonly ttlMs: number; readonly now: number }): Promise<void>;
+
+  /** Writes what is pending and releases everything. */
+  close(): Promise<void>;
+}

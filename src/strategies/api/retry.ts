@@ -1,0 +1,99 @@
+import * as z from "zod";
+import { enter, type Call } from "../../model/call.ts";
+import { sleep } from "../../model/clock.ts";
+import { GatewayError } from "../../model/errors.ts";
+import { open } from "../../model/open.ts";
+import { hold, holdGate } from "../../panel/hold.ts";
+import { tailOf } from "../../panel/tail.ts";
+import { defineStrategy, node } from "../define.ts";
+
+const options = z.strictObject({
+  model: node,
+  attempts: z.int().min(1).max(20).default(2).describe("How often it is asked, the first time included."),
+  baseMs: z.int().min(0).default(250).describe("The longest wait before the second attempt; it doubles from attempt to attempt."),
+  capMs: z.int().min(0).default(8000).describe("The longest wait of all."),
+  maxRetryAfterMs: z
+    .int()
+    .min(0)
+    .default(30_000)
+    .describe("A Retry-After above this is not waited for: the error goes up, and a fallback elsewhere."),
+  hold: hold.optional(),
+});
+
+type Options = z.output<typeof options>;
+
+/** Full jitter: anything up to the exponential bound, after the time that the upstream asked for. Undefined when that is too long to wait. */
+function waitMs(error: GatewayError, attempt: number, call: Call, { baseMs, capMs, maxRetryAfterMs }: Options): number | undefined {
+  const { retryAfterMs = 0 } = error.details;
+  if (retryAfterMs > maxRetryAfterMs) return undefined;
+  return retryAfterMs + call.random() * Math.min(capMs, baseMs * 2 ** (attempt - 1));
+}
+
+/** The slot was empty before this model was asked at all. */
+function noAttempt(upstream: string): GatewayError {
+  const message = `No attempt is left for ${upstream}: the others of this request have used them up.`;
+  return new GatewayError("attempts_exhausted", message, { upstream });
+}
+
+/** The last error with the number of attempts that were made in vain; the trace is told of them. */
+function givenUp(error: GatewayError, attempts: number, call: Call): GatewayError {
+  call.span.decision = { attempts, failed: error.code };
+  return new GatewayError(error.code, error.message, { ...error.details, attempts });
+}
+
+/**
+ * Asks the same model again when it failed in a way that may pass, and nothing was shown yet. Waits with exponential backoff and full jitter,
+ * and at least as long as a Retry-After; one above `maxRetryAfterMs` is not waited for, so that one goes elsewhere.
+ *
+ * Costs one call when all is well, `attempts` at worst, one after the other. The slot's attempts bound it together with every other retry of
+ * the request. Pays against rate limits, restarts and resets; never against a timeout or a refusal of the request itself.
+ */
+export const retry = defineStrategy({
+  kind: "retry",
+  level: "api",
+  summary: "Asks the same model again, before anything was shown, when it failed in a way that may pass.",
+  options,
+  build(own, site) {
+    const child = site.child(own.model, "model");
+    return {
+      name: site.name,
+      async *stream(request, call) {
+        if (!call.slot.take()) throw noAttempt(child.name);
+        let made = 0;
+        for (let attempt = 1; ; attempt += 1) {
+          const opening = await open(child, request, enter(call, { label: `attempt ${attempt}` }), holdGate(own.hold));
+          if (opening.ok) {
+            if (made > 0) call.span.decision = { attempts: made + 1 };
+            yield* opening.events;
+            return;
+          }
+          const { error } = opening;
+          made += error.details.attempts ?? 1;
+          const wait = error.retry && attempt < own.attempts ? waitMs(error, attempt, call, own) : undefined;
+          if (wait === undefined || !call.slot.retake()) throw givenUp(error, made, call);
+          await sleep(call.clock, wait, call.signal);
+        }
+      },
+    };
+  },
+  plan(own, child) {
+    const planned = child(own.model);
+    const { plan } = planned;
+    return {
+      ...plan,
+      tail: own.hold === "whole" ? "none" : tailOf(planned),
+      reads: plan.reads || own.hold !== undefined,
+      edges: [{ role: "model", child: planned }],
+    };
+  },
+  examples: [
+    { kind: "retry", model: "a" },
+    { kind: "retry", model: "a", attempts: 4, baseMs: 100, capMs: 2000, maxRetryAfterMs: 5000 },
+    { kind: "retry", model: "b", hold: { tokens: 20 } },
+    {
+      kind: "retry",
+      model: { kind: "fallback", members: ["a", { kind: "retry", model: "b" }] },
+      hold: "whole",
+    },
+  ],
+});

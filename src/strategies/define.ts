@@ -1,0 +1,71 @@
+import * as z from "zod";
+import type { Model } from "../model/model.ts";
+import type { Plan, Planned } from "../model/plan.ts";
+
+/** In the config a node is a model's name or `{kind, ...options}`, and options may hold nodes. That is the whole language. */
+export type Node = string | { readonly kind: string; readonly [option: string]: unknown };
+
+/** Marks the place of a child in a strategy's options. The child's own options are checked when it is built, at its own path. */
+export const node: z.ZodType<Node> = z
+  .union([z.string().min(1), z.looseObject({ kind: z.string().min(1) })], { error: "expected a model name or {kind: ...}" })
+  .meta({ id: "node" });
+
+/** What a strategy may ask for while it is built, at boot. */
+export interface BuildSite {
+  /** Path of this node in the config: `models.smart.steps[0].model`. */
+  readonly path: string;
+  /** Name of this node in traces: `smart/steps[0]`. */
+  readonly name: string;
+  /**
+   * Builds a child; `at` is its place below this node, such as `members[0]`. One that can not be built is noted with its path and fails the boot;
+   * what stands in for it is never asked.
+   */
+  child(node: Node, at: string): Model;
+  /** The text of `<name>.prompt.md` beside the strategies, or the override in the node's `prompts`. */
+  prompt(name: string): Prompt;
+  /** Tells the operator something at boot that is legal but probably not meant. */
+  warn(message: string): void;
+}
+
+/** A prompt with `{{variable}}` places. */
+export interface Prompt {
+  /** Fills every place. The variables were checked at boot. */
+  fill(variables: Readonly<Record<string, string>>): string;
+  /** The places it has. */
+  readonly variables: readonly string[];
+}
+
+/** A kind of node. One file, one registry line. */
+export interface Strategy<Options = unknown> {
+  readonly kind: string;
+  readonly level: "api" | "text";
+  /** One sentence for `chorale check`, the schema and the docs. */
+  readonly summary: string;
+  /** Strict; all defaults stand here. */
+  readonly options: z.ZodType<Options>;
+  /** Runs once per node, at boot. Resolve children here; `stream` does no look-ups. */
+  build(options: Options, site: BuildSite): Model;
+  /** Pure. `child` gives the plan of a node among the options. */
+  plan(options: Options, child: (node: Node) => Planned): Plan;
+  /** Legal configs over the models `a`, `b` and `c`: the contract suite and the docs run them. */
+  readonly examples: readonly Node[];
+}
+
+/** Thrown by `plan` and `build` for options that are each legal but not together. `at` is the place below the node, such as `quorum.min`. */
+export class OptionError extends Error {
+  readonly at: string;
+
+  constructor(at: string, message: string) {
+    super(message);
+    this.name = "OptionError";
+    this.at = at;
+  }
+}
+
+/** Declares a strategy; the types of its options follow from the schema. */
+export function defineStrategy<Schema extends z.ZodType>(
+  strategy: Omit<Strategy<z.output<Schema>>, "options"> & { readonly options: Schema },
+): Strategy {
+  // The registry holds strategies of all option types; each is only ever given what its own schema parsed.
+  return strategy as unknown as Strategy;
+}

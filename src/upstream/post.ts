@@ -1,0 +1,201 @@
+import { subscribe } from "node:diagnostics_channel";
+import type { IncomingHttpHeaders } from "node:http";
+import type { Dispatcher, Pool } from "undici";
+import type { Timeouts } from "../model/call.ts";
+import type { Clock } from "../model/clock.ts";
+import { GatewayError, toGatewayError } from "../model/errors.ts";
+import { LegTimers } from "./timers.ts";
+
+export interface PostRequest {
+  readonly pool: Pool;
+  readonly method: "POST" | "GET";
+  readonly path: string;
+  /** Flat: name, value, name, value. */
+  readonly headers: string[];
+  readonly body: Buffer | undefined;
+  readonly timeouts: Timeouts;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** `provider/model`, for errors. */
+  readonly upstream: string;
+}
+
+export interface Head {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** How often a reused socket that had died in the pool was replaced. For metrics. */
+export const replacedSockets = { count: 0 };
+
+const HIGH_WATER = 64 * 1024;
+const used = new WeakSet<object>();
+let starting: Exchange | undefined;
+
+// undici tells which socket carries a request only here, in the same turn as `onRequestStart`.
+subscribe("undici:client:sendHeaders", (message) => {
+  const { socket } = message as { readonly socket: object };
+  starting?.carriedBy(used.has(socket));
+  starting = undefined;
+  used.add(socket);
+});
+
+function transportError(upstream: string, error: Error & { readonly code?: string }, started: boolean): GatewayError {
+  const { code = "" } = error;
+  const details = { upstream, cause: error };
+  if (code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW" || code === "UND_ERR_RES_CONTENT_LENGTH_MISMATCH") {
+    return new GatewayError("upstream_protocol", `${upstream} sent something that is not HTTP.`, details);
+  }
+  if (code === "UND_ERR_CONNECT_TIMEOUT") {
+    return new GatewayError("upstream_timeout", `${upstream} could not be reached in time.`, details);
+  }
+  if (started) return new GatewayError("upstream_unreachable", `${upstream} closed the connection in the middle of its answer.`, details);
+  const why = code === "ECONNREFUSED" ? "refused the connection" : code === "ENOTFOUND" ? "has no known address" : "closed the connection";
+  return new GatewayError("upstream_unreachable", `${upstream} ${why}.`, details);
+}
+
+/**
+ * One request to an upstream and its answer as reads of the socket. Owns the socket until `close`: call it in a `finally`. A reused socket that
+ * turns out dead before any byte of an answer is replaced once, silently.
+ */
+export class Exchange implements Dispatcher.DispatchHandler {
+  readonly #request: PostRequest;
+  readonly #timers: LegTimers;
+  #controller: Dispatcher.DispatchController | undefined;
+  #head: Head | undefined;
+  #chunks: Buffer[] = [];
+  #queued = 0;
+  #ended = false;
+  #error: GatewayError | undefined;
+  #wake: (() => void) | undefined;
+  #reused = false;
+  #replaced = false;
+
+  constructor(request: PostRequest) {
+    this.#request = request;
+    this.#timers = new LegTimers(request.clock, request.timeouts, (message) => {
+      this.#fail(new GatewayError("upstream_timeout", `${request.upstream} ${message}.`, { upstream: request.upstream }));
+    });
+    if (request.signal.aborted) this.#abort();
+    else {
+      request.signal.addEventListener("abort", this.#abort, { once: true });
+      this.#dispatch();
+    }
+  }
+
+  /** True once the request went out on a connection: from then on it may cost something. */
+  get sent(): boolean {
+    return this.#controller !== undefined;
+  }
+
+  /** Status and headers. Throws a GatewayError. */
+  async head(): Promise<Head> {
+    while (!this.#head) {
+      if (this.#error) throw this.#error;
+      await this.#more();
+    }
+    return this.#head;
+  }
+
+  /** All that came since the last read; undefined at the end. Throws a GatewayError when the answer was cut. */
+  async read(): Promise<Buffer | undefined> {
+    while (this.#chunks.length === 0) {
+      if (this.#error) throw this.#error;
+      if (this.#ended) return undefined;
+      await this.#more();
+    }
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    this.#queued = 0;
+    if (this.#controller?.paused) this.#controller.resume();
+    return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
+  }
+
+  /** The leg saw a sign of life: the first token, or any later one. */
+  alive(): void {
+    this.#timers.touch("idle");
+  }
+
+  /** Releases everything; aborts what still runs. */
+  close(): void {
+    this.#timers[Symbol.dispose]();
+    this.#request.signal.removeEventListener("abort", this.#abort);
+    if (!this.#ended && !this.#error) this.#fail(new GatewayError("cancelled", "No longer needed."));
+    this.#chunks = [];
+  }
+
+  carriedBy(reused: boolean): void {
+    this.#reused = reused;
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    if (this.#error) {
+      controller.abort(this.#error);
+      return;
+    }
+    this.#controller = controller;
+    starting = this;
+    this.#timers.touch("firstToken");
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    // Informational answers (103) come before the real one.
+    if (status < 200) return;
+    this.#head = { status, headers };
+    this.#notify();
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#queued += chunk.length;
+    if (this.#queued > HIGH_WATER) controller.pause();
+    this.#notify();
+  }
+
+  onResponseEnd(): void {
+    this.#ended = true;
+    this.#timers[Symbol.dispose]();
+    this.#notify();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
+    if (this.#error) return;
+    if (this.#reused && !this.#head && !this.#replaced) {
+      this.#replaced = true;
+      this.#reused = false;
+      replacedSockets.count += 1;
+      this.#dispatch();
+      return;
+    }
+    this.#fail(transportError(this.#request.upstream, error, this.#head !== undefined));
+  }
+
+  readonly #abort = (): void => {
+    this.#fail(toGatewayError(this.#request.signal.reason, this.#request.signal));
+  };
+
+  #dispatch(): void {
+    const { pool, method, path, headers, body } = this.#request;
+    pool.dispatch({ method, path, headers, body: body ?? null }, this);
+  }
+
+  #fail(error: GatewayError): void {
+    if (this.#error || this.#ended) return;
+    this.#error = error;
+    this.#timers[Symbol.dispose]();
+    this.#controller?.abort(error);
+    this.#notify();
+  }
+
+  #more(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #notify(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+}
