@@ -134,7 +134,11 @@ export function buildApp(door: Door, options: ServerOptions): FastifyInstance {
   app.server.headersTimeout = options.headersTimeoutMs;
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(/^application\/(?:[\w.+-]+\+)?json(?:;|$)/i, { parseAs: "buffer" }, (_request, body, done) => done(null, body));
-  app.addContentTypeParser("", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  // A body without a content type is taken for JSON; any other type is not.
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (request, body, done) => {
+    if (request.headers["content-type"] === undefined) done(null, body);
+    else done(new GatewayError("unsupported_media_type", "Send the request as application/json."));
+  });
   app.addHook("onRequest", (request, reply, next) => {
     if (enter(door, request.raw, reply.raw)) next();
     else reply.hijack();

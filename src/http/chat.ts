@@ -61,20 +61,17 @@ function find(entered: Entered, request: ChatRequest): Entry {
   const { model } = request.body;
   const entry = served.catalog.get(model);
   if (!entry || !asker.mayUse(entry.name)) {
-    const near = served.catalog.nearest(model).filter((name) => asker.mayUse(name));
+    const near = served.catalog.nearest(model, (name) => asker.mayUse(name));
     const hint =
       near.length > 0 ? ` Did you mean ${near.map((name) => `'${name}'`).join(" or ")}?` : " GET /v1/models lists what there is.";
     throw new GatewayError("model_not_found", `The model '${model.slice(0, 200)}' does not exist or your key may not use it.${hint}`, {
       param: "model",
     });
   }
-  const calls = entry.plan.calls[1] * (request.body.n && entry.virtual ? request.body.n : 1);
-  if (calls > asker.maxMultiplier) {
-    throw new GatewayError(
-      "forbidden",
-      `'${model}' may make ${calls} upstream calls for this request; your key allows ${asker.maxMultiplier}.`,
-      { param: "model" },
-    );
+  const factor = entry.multiplier * (entry.virtual ? (request.body.n ?? 1) : 1);
+  if (factor > asker.maxMultiplier) {
+    const message = `'${model}' may cost ${Math.ceil(factor)} times a single call for this request; your key allows ${asker.maxMultiplier}.`;
+    throw new GatewayError("forbidden", message, { param: "model" });
   }
   return entry;
 }

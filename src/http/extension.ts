@@ -4,8 +4,16 @@ import { wireUsage } from "./openai/usage.ts";
 
 type Json = Record<string, unknown>;
 
-function leavesOf(span: Span): readonly Span[] {
-  return span.upstream === undefined ? span.children.flatMap(leavesOf) : [span];
+/** A leg with the name of the seat that it sat on; what a retry calls its attempts says nothing to a reader. */
+interface Seated {
+  readonly label: string;
+  readonly span: Span;
+}
+
+function leavesOf(span: Span, parent: Span): readonly Seated[] {
+  const label = parent.kind === "retry" ? parent.label : span.label;
+  if (span.upstream !== undefined) return [{ label, span }];
+  return span.children.flatMap((child) => leavesOf(child, span));
 }
 
 function round(ms: number): number {
@@ -86,7 +94,7 @@ export function extensionOf(call: Call, expose: "summary" | "full"): Json {
     requestId: call.id,
     strategy: path(top),
     ...(decided ? { decision: decided } : {}),
-    members: leavesOf(root).map((span) => leg(span, root.startMs)),
+    members: root.children.flatMap((child) => leavesOf(child, root)).map(({ label, span }) => ({ ...leg(span, root.startMs), label })),
     degraded: call.trace.degraded,
     warnings: call.trace.warnings,
     costUsd: usd,

@@ -227,7 +227,7 @@ class Gathering {
       return;
     }
     const { min, graceMs } = this.#policy;
-    if (graceMs === undefined || this.#grace || this.#candidates.length < min) return;
+    if (graceMs === undefined || this.#grace || this.#candidates.length < min || this.#scope.signal.aborted) return;
     this.#grace = this.#call.clock.timer(graceMs, () => this.#end("quorum reached"));
   }
 

@@ -24,6 +24,10 @@ export interface LogOptions {
 /** The process log: one JSON object a line, written asynchronously, redacted as a whole line. */
 export function openLog({ level, redact, destination }: LogOptions): Logger {
   const out = destination ?? pino.destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: 200 });
-  const line = { write: (text: string) => void out.write(redact(text)) };
+  const line = {
+    write(text: string) {
+      out.write(redact(text));
+    },
+  };
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, line);
 }

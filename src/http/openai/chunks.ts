@@ -57,7 +57,7 @@ export class ChunkWriter {
       }
       case "tool-call":
         return this.#frame(delta.choice, { tool_calls: [this.#call(delta)] });
-      case "end":
+      default:
         return this.#chunk({ choices: [{ index: delta.choice, delta: {}, logprobs: null, finish_reason: delta.reason, ...delta.extra }] });
     }
   }

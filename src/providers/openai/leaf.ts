@@ -1,4 +1,3 @@
-import type { Pool } from "undici";
 import { tightest, type Call, type Timeouts } from "../../model/call.ts";
 import { newFold } from "../../model/collect.ts";
 import type { Completion } from "../../model/completion.ts";
@@ -6,6 +5,7 @@ import { GatewayError, toGatewayError } from "../../model/errors.ts";
 import { batch, CONTENT, type BatchEvent, type Delta, type FinishEvent, type ModelEvent } from "../../model/events.ts";
 import type { Model } from "../../model/model.ts";
 import type { ChatRequest } from "../../model/request.ts";
+import type { Pools } from "../../upstream/pools.ts";
 import { Exchange } from "../../upstream/post.ts";
 import { SseReader } from "../../upstream/sse.ts";
 import { readAnswer } from "./answer.ts";
@@ -18,7 +18,7 @@ export interface LeafOptions {
   readonly name: string;
   /** The model's name at the upstream. */
   readonly model: string;
-  readonly pool: Pool;
+  readonly pool: ReturnType<Pools["of"]>;
   readonly path: string;
   /** Flat, without content-length and hops. */
   readonly headers: readonly string[];

@@ -1,0 +1,155 @@
+import type { FastifyInstance } from "fastify";
+import { buildApp } from "./app.ts";
+import { buildCatalog } from "./catalog/build.ts";
+import { ConfigError } from "./config/config-error.ts";
+import type { Config } from "./config/config.ts";
+import type { Probe } from "./config/discover.ts";
+import type { Env } from "./config/interpolate.ts";
+import { loadConfig, loadOrDiscover } from "./config/load.ts";
+import { watchConfig } from "./config/reload.ts";
+import { newInFlight, type InFlight } from "./http/admission.ts";
+import { authenticator, type Key } from "./http/auth.ts";
+import { corsFor } from "./http/cors.ts";
+import type { Served } from "./http/door.ts";
+import { systemClock } from "./model/clock.ts";
+import { newRetryBudget } from "./model/slot.ts";
+import { openStore } from "./store/open.ts";
+import type { Store } from "./store/store.ts";
+import { openLog, redactor, type LogOptions } from "./telemetry/log.ts";
+import { openPools, type Pools } from "./upstream/pools.ts";
+
+export interface ServeOptions {
+  readonly env: Env;
+  /** Path of the config file; without it the usual places, and then discovery. */
+  readonly config?: string;
+  readonly probe: Probe;
+  /** Where log lines go; standard output when absent. */
+  readonly logTo?: LogOptions["destination"];
+}
+
+export interface Running {
+  /** `http://host:port`. */
+  readonly url: string;
+  /** Reads the config file again; a bad one is told and the last good one stays. */
+  reload(): Promise<void>;
+  /** Stops taking requests, lets running ones end within `drainMs`, and releases everything. */
+  close(): Promise<void>;
+}
+
+type ProcessLog = ReturnType<typeof openLog>;
+
+interface Parts {
+  readonly log: ProcessLog;
+  readonly pools: Pools;
+}
+
+function toKey({ name, key, models, limits, budget, maxMultiplier }: Config["keys"][number]): Key {
+  return {
+    name,
+    key,
+    models,
+    limits: { ...limits, ...(budget ? { budget } : {}) },
+    ...(maxMultiplier === undefined ? {} : { maxMultiplier }),
+  };
+}
+
+async function buildServed(config: Config, { log, pools }: Parts): Promise<Served> {
+  const catalog = await buildCatalog(config, { pools, clock: systemClock, warn: (message) => log.warn(message) });
+  const { heartbeatMs, heartbeat, commitAfterMs, cors } = config.server;
+  const authenticate = authenticator(config.keys.map(toKey));
+  return { catalog, authenticate, cors: corsFor(cors.origins), heartbeatMs, heartbeat, commitAfterMs, logContent: config.log.content };
+}
+
+/** An open gateway listens to this machine alone; one with keys to everybody. */
+function addressOf(config: Config, log: ProcessLog): { host: string; port: number } {
+  const { host, port } = config.server;
+  if (host !== undefined) return { host, port };
+  const open = config.keys.length === 0;
+  log.info(
+    { host: open ? "127.0.0.1" : "0.0.0.0" },
+    open ? "no keys are configured, so only this machine may call" : "keys are configured, so every address is served",
+  );
+  return { host: open ? "127.0.0.1" : "0.0.0.0", port };
+}
+
+async function listen(app: FastifyInstance, address: { host: string; port: number }): Promise<string> {
+  try {
+    return await app.listen(address);
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    if (code === "EADDRINUSE")
+      throw new ConfigError([{ path: "server.port", message: `port ${address.port} is in use; set PORT or server.port` }]);
+    if (code === "EACCES" || code === "EADDRNOTAVAIL")
+      throw new ConfigError([{ path: "server.host", message: `can not listen on ${address.host} port ${address.port} (${code})` }]);
+    throw thrown;
+  }
+}
+
+function openConfiguredStore(config: Config, log: ProcessLog): Store {
+  try {
+    return openStore(config.store, (error) => log.error({ why: error.message }, "the store could not write; it will try again"));
+  } catch (thrown) {
+    throw new ConfigError([{ path: "store", message: (thrown as Error).message }], config.origin.file);
+  }
+}
+
+async function shutDown(
+  parts: { app: FastifyInstance; inFlight: InFlight; store: Store; pools: Pools; log: ProcessLog },
+  drainMs: number,
+): Promise<void> {
+  const { app, inFlight, store, pools, log } = parts;
+  // Readiness turns false and new requests are refused first; the listener closes while the rest runs out.
+  const drained = inFlight.drain(drainMs);
+  const closed = app.close();
+  await drained;
+  await closed;
+  await store.close();
+  await pools.close();
+  await new Promise<void>((resolve) => {
+    log.flush(() => resolve());
+  });
+}
+
+/** Starts the gateway. Throws a ConfigError for what the operator can mend. */
+export async function serve(options: ServeOptions): Promise<Running> {
+  const { env, probe } = options;
+  const { config, file } = await loadOrDiscover({ env, probe, ...(options.config === undefined ? {} : { path: options.config }) });
+  let redact = redactor(config.secrets);
+  const log = openLog({
+    level: config.log.level,
+    redact: (text) => redact(text),
+    ...(options.logTo ? { destination: options.logTo } : {}),
+  });
+  const pools = openPools();
+  let current = await buildServed(config, { log, pools });
+  const store = openConfiguredStore(config, log);
+  const inFlight = newInFlight(config.server.maxInFlight);
+  const door = { current: () => current, store, clock: systemClock, random: Math.random, inFlight, retries: newRetryBudget(), log };
+  const app = buildApp(door, config.server);
+  const url = await listen(app, addressOf(config, log));
+  const reload = async () => {
+    if (file === undefined) return;
+    try {
+      const next = loadConfig({ path: file, env });
+      current = await buildServed(next, { log, pools });
+      redact = redactor([...config.secrets, ...next.secrets]);
+      log.info({ models: current.catalog.list().length }, "the config was read again");
+    } catch (thrown) {
+      if (!(thrown instanceof ConfigError)) throw thrown;
+      log.error({ why: thrown.message }, "the config was not taken; the last good one stays");
+    }
+  };
+  const watcher = file === undefined ? undefined : watchConfig(file, () => void reload());
+  const names = current.catalog.list().map(({ name }) => name);
+  log.info({ url: `${url}/v1`, models: names.slice(0, 20), config: file ?? "none: discovered" }, "chorale is listening");
+  let closing: Promise<void> | undefined;
+  return {
+    url,
+    reload,
+    close() {
+      watcher?.close();
+      closing ??= shutDown({ app, inFlight, store, pools, log }, config.server.drainMs);
+      return closing;
+    },
+  };
+}
