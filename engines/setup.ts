@@ -2,12 +2,15 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 
 const folder = fileURLToPath(new URL("../.engines", import.meta.url));
 const venv = `${folder}/venv`;
 const python = `${venv}/bin/python`;
 const stamp = `${folder}/stamp`;
+const lockFile = `${folder}/lock`;
+const lockMs = 600_000;
 const requirements = ["requirements.txt", "requirements-clients.txt"].map((name) => fileURLToPath(new URL(name, import.meta.url)));
 
 const remedy = "On Debian or Ubuntu: apt-get install python3 python3-venv. Then run npm run setup:engines again.";
@@ -18,9 +21,11 @@ class SetupError extends Error {}
 function main(): void {
   const digest = requirementsDigest();
   if (isInstalled(digest)) return say("up to date in .engines");
+  mkdirSync(folder, { recursive: true });
+  using _lock = lock();
+  if (isInstalled(digest)) return say("up to date in .engines");
   const startedAt = performance.now();
   rmSync(stamp, { force: true });
-  mkdirSync(folder, { recursive: true });
   say(`using ${findPython()}`);
   say("creating the virtual environment .engines/venv");
   createVenv();
@@ -28,6 +33,30 @@ function main(): void {
   install();
   writeFileSync(stamp, digest);
   say(`ready after ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
+}
+
+/**
+ * Lets one setup work at a time; the others wait, and then find the work done. SQLite because Node has no file locks of its own: the kernel
+ * holds this one, so it goes with its process, however that ends.
+ */
+function lock(): Disposable {
+  const file = new DatabaseSync(lockFile);
+  try {
+    file.exec("BEGIN EXCLUSIVE");
+  } catch {
+    say("another setup is running, waiting for it");
+    file.exec(`PRAGMA busy_timeout = ${lockMs}`);
+    begin(file);
+  }
+  return { [Symbol.dispose]: () => file.close() };
+}
+
+function begin(file: DatabaseSync): void {
+  try {
+    file.exec("BEGIN EXCLUSIVE");
+  } catch (cause) {
+    throw new SetupError(`The other setup did not end in ${lockMs / 60_000} minutes.`, { cause });
+  }
 }
 
 function requirementsDigest(): string {

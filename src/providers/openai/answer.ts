@@ -121,8 +121,25 @@ function canonicalBody(body: Draft, context: AnswerContext): boolean {
 }
 
 const shortest = '"choices":[{"index":0,"message":{"role":"assistant","content":"';
-const plainEnd =
-  /^"(?:,"refusal":null)?(?:,"annotations":\[\])?\},(?:"logprobs":null,)?"finish_reason":"(?:stop|length)"(?:,"logprobs":null)?\}\],"usage":(\{[^[\]"]*(?:"[a-z_]+"[^[\]"]*)*\})/;
+const plainEnd = /^"(?:,"refusal":null)?(?:,"annotations":\[\])?\},(?:"logprobs":null,)?"finish_reason":"(?:stop|length)"(?:,"logprobs":null)?\}\],"usage":/;
+
+/** The balanced object that `text` starts with; undefined when it is not one. */
+function leadingObject(text: string): string | undefined {
+  let depth = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === 34) {
+      const end = closingQuote(text, at + 1);
+      if (end < 0) return undefined;
+      at = end;
+    } else if (code === 123) depth += 1;
+    else if (code === 125) {
+      depth -= 1;
+      if (depth === 0) return text.slice(0, at + 1);
+    } else if (depth === 0) return undefined;
+  }
+  return undefined;
+}
 
 /**
  * The common answer, recognised without parsing it: one choice of plain text in the compact form, usage right after it. Its only long part is a
@@ -133,8 +150,10 @@ function unreadUsage(text: string): Completion["usage"] {
   if (at < 0 || at > 300 || text.lastIndexOf('"error"', at) >= 0) return undefined;
   const end = closingQuote(text, at + shortest.length);
   if (end < 0 || text.length - end > 2000) return undefined;
-  const usage = plainEnd.exec(text.slice(end));
-  return usage?.[1] === undefined ? undefined : readUsage(JSON.parse(usage[1]));
+  const rest = text.slice(end);
+  const found = plainEnd.exec(rest);
+  const usage = found && !rest.includes('"error"') ? leadingObject(rest.slice(found[0].length)) : undefined;
+  return usage === undefined ? undefined : readUsage(JSON.parse(usage));
 }
 
 /** A whole answer whose choices are parsed when somebody looks, once. */

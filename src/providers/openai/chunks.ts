@@ -1,6 +1,6 @@
 import { isAscii, isUtf8 } from "node:buffer";
 import type { Identity } from "../../model/call.ts";
-import { GatewayError } from "../../model/errors.ts";
+import { GatewayError, toGatewayError } from "../../model/errors.ts";
 import { CONTENT, Flag, type BatchEvent, type Delta } from "../../model/events.ts";
 import { closingQuote, scanJsonObject } from "../../model/json-scan.ts";
 import type { Usage } from "../../model/usage.ts";
@@ -96,10 +96,13 @@ export class ChunkReader {
   #flags = 0;
   #parts: Part[] = [];
   #done = false;
+  #shown = false;
   #reply: { id?: string; model?: string } = {};
   /** Chunks with content: about one token each, for billing a stream that was cut. */
   contentChunks = 0;
   usage: Usage | undefined;
+  /** Why the stream is over after the batch that was just read. */
+  failed: GatewayError | undefined;
   /** The chunk that carries the usage, ready for the client. */
   usageBytes: string | undefined;
 
@@ -140,7 +143,14 @@ export class ChunkReader {
       }
       const event = events.next();
       if (!event) break;
-      this.event(event.data);
+      try {
+        this.event(event.data);
+      } catch (thrown) {
+        // Once something was shown, what came together with the error is shown too; before that, somebody else may still answer.
+        if (!this.#shown || this.#bytes === "") throw thrown;
+        this.failed = toGatewayError(thrown);
+        break;
+      }
     }
     return this.#take();
   }
@@ -400,6 +410,7 @@ export class ChunkReader {
 
   #take(): BatchEvent | undefined {
     if (this.#bytes === "") return undefined;
+    this.#shown ||= (this.#flags & CONTENT) !== 0;
     const batch = new ChunkBatch(wellFormed(this.#bytes), this.#flags, this.#parts);
     this.#bytes = "";
     this.#flags = 0;

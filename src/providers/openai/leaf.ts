@@ -1,7 +1,7 @@
 import { tightest, type Call, type Timeouts } from "../../model/call.ts";
 import { newFold } from "../../model/collect.ts";
 import type { Completion } from "../../model/completion.ts";
-import { GatewayError, toGatewayError } from "../../model/errors.ts";
+import { GatewayError, toGatewayError, type ErrorCode } from "../../model/errors.ts";
 import { batch, CONTENT, type BatchEvent, type Delta, type FinishEvent, type ModelEvent } from "../../model/events.ts";
 import type { Model } from "../../model/model.ts";
 import type { ChatRequest } from "../../model/request.ts";
@@ -28,6 +28,8 @@ export interface LeafOptions {
 
 const MAX_ERROR_BODY = 64 * 1024;
 const MAX_ANSWER = 256 * 1024 * 1024;
+/** How a connection can end under an answer. */
+const lost: ReadonlySet<ErrorCode> = new Set(["upstream_unreachable", "upstream_timeout", "upstream_protocol"]);
 
 async function readAll(exchange: Exchange, name: string, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
@@ -188,7 +190,15 @@ function noteCut(call: Call, reader: ChunkReader): void {
 async function* batches(exchange: Exchange, reader: ChunkReader): AsyncGenerator<BatchEvent> {
   const events = new SseReader();
   let first = true;
-  for (let chunk = await exchange.read(); chunk; chunk = await exchange.read()) {
+  for (;;) {
+    let chunk: Buffer | undefined;
+    try {
+      chunk = await exchange.read();
+    } catch (thrown) {
+      // An answer that has ended is whole, however its connection ends.
+      if (!reader.complete || !(thrown instanceof GatewayError) || !lost.has(thrown.code)) throw thrown;
+    }
+    if (!chunk) break;
     events.push(chunk.toString("latin1"));
     const found = reader.read(events);
     if (!found) continue;
@@ -198,11 +208,13 @@ async function* batches(exchange: Exchange, reader: ChunkReader): AsyncGenerator
       exchange.alive();
     }
     yield found;
+    if (reader.failed) throw reader.failed;
     if (reader.done) break;
   }
   if (!reader.done) {
     const rest = events.rest();
-    if (rest) reader.event(rest.data);
+    // An event that was cut says nothing; whether the answer was whole without it, `end` knows.
+    if (rest && (rest.data.trim() === "[DONE]" || parsed(Buffer.from(rest.data, "latin1")) !== undefined)) reader.event(rest.data);
   }
   const last = reader.end();
   if (last) yield last;

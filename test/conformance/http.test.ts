@@ -1,0 +1,187 @@
+import { createHash, randomBytes } from "node:crypto";
+import { request as httpRequest } from "node:http";
+import { connect } from "node:net";
+import OpenAI from "openai";
+import { expect, onTestFinished, test } from "vitest";
+import { clientKey, messages, parseRaw, sendRaw, startPair, type PairOptions } from "../support/gateway.ts";
+import { validateError, validateStream } from "../support/stream-validator.ts";
+import { chunkStream, completionJson, errorJson, json, sse, type Scripts } from "../support/upstream.ts";
+
+const start = (scripts: Scripts = {}, options: Omit<PairOptions, "onFinished"> = {}) =>
+  startPair({ a: json(200, completionJson("4")), ...scripts }, { onFinished: onTestFinished, ...options });
+
+const sha = (text: string) => createHash("sha256").update(text).digest("hex");
+
+test("A-HTTP-01 a stream is served whatever `accept` says", async () => {
+  const { gateway } = await start({ s: sse(chunkStream(["2+2", " is 4"])) });
+  const response = await gateway.chat({ model: "up/s", stream: true }, { headers: { accept: "application/json" } });
+  expect(response.status).toBe(200);
+  expect(response.headers.get("content-type")).toMatch(/^text\/event-stream/);
+  expect(validateStream(await response.text(), { usage: false })).toEqual([]);
+});
+
+test.each([
+  ["GET", "/v1/nope", 404],
+  ["POST", "/v1/nope", 404],
+  ["PUT", "/v1/chat/completions", 405],
+  ["GET", "/v1/chat/completions", 405],
+  ["DELETE", "/v1/models", 405],
+  ["POST", "/v1/chat/completions/chat/completions", 404],
+  ["GET", "/v1/models/%zz", 400],
+  ["GET", `/v1/chorale/requests/${"x".repeat(600)}`, 400],
+])("A-HTTP-02 %s %s is %i with an OpenAI error", async (method, path, status) => {
+  const { gateway, upstream } = await start();
+  const body = method === "POST" || method === "PUT" ? { body: "{}", headers: { "content-type": "application/json" } } : {};
+  const response = await gateway.get(path, { method, ...body });
+  const text = await response.text();
+  expect(response.status).toBe(status);
+  expect(validateError(text, response.headers)).toEqual([]);
+  expect(upstream.requests).toHaveLength(0);
+});
+
+test("A-HTTP-02 a request that is not HTTP gets an OpenAI error", async () => {
+  const { gateway } = await start();
+  for (const bytes of ["NONSENSE\r\n\r\n", `GET /v1/models HTTP/1.1\r\nhost: x\r\nx-long: ${"x".repeat(64 * 1024)}\r\n\r\n`]) {
+    const { status, headers, body } = parseRaw(await sendRaw(gateway.port, [bytes]));
+    expect([400, 431]).toContain(status);
+    expect(validateError(body, headers)).toEqual([]);
+  }
+});
+
+test("A-HTTP-03 a body with a 6 MB image reaches the upstream whole", async () => {
+  const { gateway, upstream } = await start();
+  const url = `data:image/png;base64,${randomBytes(4_500_000).toString("base64")}`;
+  const content = [{ type: "image_url", image_url: { url } }];
+  const response = await gateway.chat({ messages: [{ role: "user", content }] });
+  expect(response.status).toBe(200);
+  const got = upstream.requests[0]?.json["messages"] as { content: { image_url: { url: string } }[] }[];
+  expect(sha(got[0]?.content[0]?.image_url.url ?? "")).toBe(sha(url));
+});
+
+test("A-HTTP-04 every answer has its own x-request-id, and the client shows it", async () => {
+  const { gateway } = await start({ s: sse(chunkStream(["4"])), bad: json(500, errorJson("boom")) });
+  const answers = await Promise.all([
+    gateway.chat({}),
+    gateway.chat({ model: "up/s", stream: true }),
+    gateway.chat({ model: "up/bad" }),
+    gateway.chat("{"),
+    gateway.get("/v1/nope"),
+    gateway.get("/v1/models"),
+    gateway.get("/health"),
+    fetch(`${gateway.url}/models`),
+  ]);
+  const ids = answers.map(({ headers }) => headers.get("x-request-id") ?? "");
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 502, 400, 404, 200, 200, 401]);
+  expect(ids.every((id) => /^req_[0-9a-f]{32}$/.test(id))).toBe(true);
+  expect(new Set(ids).size).toBe(ids.length);
+  const client = gateway.client();
+  const completion = await client.chat.completions.create({ model: "up/a", messages: [...messages] });
+  expect(completion._request_id).toMatch(/^req_/);
+  const failed = await client.chat.completions.create({ model: "up/bad", messages: [...messages] }).catch((error: unknown) => error);
+  expect(failed).toBeInstanceOf(OpenAI.InternalServerError);
+  expect((failed as InstanceType<typeof OpenAI.APIError>).requestID).toMatch(/^req_/);
+});
+
+test("A-HTTP-05 HEAD has no body, a trailing slash and a base without /v1 are served", async () => {
+  const { gateway } = await start();
+  const head = await gateway.get("/v1/models", { method: "HEAD" });
+  expect([head.status, await head.text()]).toEqual([200, ""]);
+  const init = { method: "POST", body: JSON.stringify({ model: "up/a", messages }), headers: { "content-type": "application/json" } };
+  for (const path of ["/v1/chat/completions/", "/v1//chat/completions", "/chat/completions"]) {
+    const response = await gateway.get(path, init);
+    expect([path, response.status]).toEqual([path, 200]);
+    await response.text();
+  }
+  const hint = await gateway.get("/v1/chat/completions/chat/completions", init);
+  expect(await hint.text()).toContain("/v1");
+});
+
+test("A-HTTP-05 a body without a content type is JSON, another type is 415", async () => {
+  const { gateway } = await start();
+  const body = JSON.stringify({ model: "up/a", messages });
+  const lines = (type: string) =>
+    `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${clientKey}\r\n${type}connection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+  expect(parseRaw(await sendRaw(gateway.port, [lines("")])).status).toBe(200);
+  const refused = parseRaw(await sendRaw(gateway.port, [lines("content-type: text/plain\r\n")]));
+  expect(refused.status).toBe(415);
+  expect(validateError(refused.body, refused.headers)).toEqual([]);
+});
+
+test("A-HTTP-06 a chunked body above the limit is 413, reaches nobody, and harms nobody", async () => {
+  const { gateway, upstream } = await start({}, { config: { server: { bodyLimitMb: 1 } } });
+  const refused = await new Promise<{ status: number; text: string; headers: Record<string, string> }>((resolve, reject) => {
+    const request = httpRequest(
+      `${gateway.url}/chat/completions`,
+      { method: "POST", headers: { authorization: `Bearer ${clientKey}`, "content-type": "application/json" } },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("end", () => {
+          resolve({
+            status: response.statusCode ?? 0,
+            text: Buffer.concat(chunks).toString(),
+            headers: response.headers as Record<string, string>,
+          });
+        });
+      },
+    );
+    request.on("error", reject);
+    request.write('{"model":"up/a","messages":[{"role":"user","content":"');
+    for (let i = 0; i < 20; i += 1) request.write("x".repeat(64 * 1024));
+    // Not ended: the answer has to come although the body is not complete.
+  });
+  expect(refused.status).toBe(413);
+  expect(validateError(refused.text, refused.headers)).toEqual([]);
+  expect(upstream.requests).toHaveLength(0);
+  expect((await gateway.chat({})).status).toBe(200);
+});
+
+test("a header can not be injected through a model's name or a header of our own", async () => {
+  const { gateway } = await start({ "*": json(200, completionJson("4")) });
+  for (const model of ["up/a\r\nx-evil: 1", "up/a\nx", "up/ä", "up/\u0000", "up/\u{1f600}"]) {
+    const response = await gateway.chat({ model });
+    expect(response.headers.get("x-evil")).toBeNull();
+    expect([200, 400, 404]).toContain(response.status);
+    await response.text();
+  }
+});
+
+test("a second stream on a kept-alive connection has its first token at once", async () => {
+  const { gateway } = await start({ s: sse(chunkStream(["a", "b", "c"]), { everyMs: 1 }) });
+  const body = JSON.stringify({ model: "up/s", messages, stream: true });
+  const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${clientKey}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
+  const socket = connect(gateway.port, "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  const firstTokens: number[] = [];
+  for (let turn = 0; turn < 6; turn += 1) {
+    const startMs = performance.now();
+    firstTokens.push(
+      await new Promise<number>((resolve) => {
+        let text = "";
+        let first = 0;
+        const onData = (chunk: Buffer) => {
+          text += chunk.toString("latin1");
+          if (first === 0 && text.includes("data: ")) first = performance.now() - startMs;
+          if (!text.includes("data: [DONE]") || !text.endsWith("0\r\n\r\n")) return;
+          socket.off("data", onData);
+          resolve(first);
+        };
+        socket.on("data", onData);
+        socket.write(head + body);
+      }),
+    );
+  }
+  // Nagle with delayed acknowledgements would cost 40 ms each time; one slow turn of a busy machine may be.
+  expect(firstTokens.slice(1).sort((a, b) => a - b)[2]).toBeLessThan(20);
+});
+
+test("x-chorale-hops above 3 is a loop, and what goes upstream counts one more", async () => {
+  const { gateway, upstream } = await start();
+  const response = await gateway.chat({}, { headers: { "x-chorale-hops": "4" } });
+  expect(response.status).toBe(508);
+  expect(validateError(await response.text(), response.headers)).toEqual([]);
+  expect(upstream.requests).toHaveLength(0);
+  await gateway.chat({}, { headers: { "x-chorale-hops": "3" } });
+  await gateway.chat({});
+  expect(upstream.requests.map(({ headers }) => headers["x-chorale-hops"])).toEqual(["4", "1"]);
+});

@@ -1,0 +1,264 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { parse } from "yaml";
+import { engineAvailable, type Llama, startLlama } from "../../engines/llama.ts";
+import { type Running, serve } from "../../src/serve.ts";
+import { accumulate, validateError, validateStream } from "../support/stream-validator.ts";
+
+// Without the engine nothing is run here, except in CI, where its absence is a failure.
+const describeEngine = describe.skipIf(!engineAvailable() && !process.env["CI"]);
+
+const local = new URL("../../engines/local.yaml", import.meta.url);
+const client = fileURLToPath(new URL("client.py", import.meta.url));
+const python = fileURLToPath(new URL("../../.engines/venv/bin/python", import.meta.url));
+
+interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+}
+
+interface Answer {
+  readonly model: string;
+  readonly choices: readonly { readonly finish_reason: string; readonly message: { readonly role: string; readonly content: string } }[];
+  readonly usage: Usage;
+  readonly chorale: {
+    readonly strategy: readonly string[];
+    readonly decision?: Readonly<Record<string, unknown>>;
+    readonly members: readonly { readonly label: string; readonly status: string; readonly usage: Usage }[];
+    readonly degraded: readonly string[];
+    readonly costCoverage: number;
+  };
+}
+
+let folder: string;
+let llama: Llama;
+let gateway: Running;
+
+/** engines/local.yaml and, beside its models, wrappers round the same one. The first member of the fallback is a port where nobody listens. */
+function withWrappers(): string {
+  const config = parse(readFileSync(local, "utf8")) as { readonly providers: object; readonly models: object };
+  return JSON.stringify({
+    ...config,
+    providers: { ...config.providers, gone: { kind: "openai", baseUrl: "http://127.0.0.1:1/v1", models: ["nobody"], retry: { attempts: 1 } } },
+    models: {
+      ...config.models,
+      retried: { kind: "retry", model: "plain" },
+      rescued: { kind: "fallback", members: ["gone/nobody", "plain"] },
+      bounded: { kind: "timeout", model: "plain", timeouts: { totalMs: 60_000 } },
+    },
+  });
+}
+
+const start = async (): Promise<void> => {
+  folder = mkdtempSync(join(tmpdir(), "chorale-"));
+  llama = await startLlama();
+  const config = join(folder, "chorale.yaml");
+  writeFileSync(config, withWrappers());
+  const env = { LOCAL_ENGINE_URL: `${llama.url}/v1`, PORT: "0", LOG_LEVEL: "silent" };
+  gateway = await serve({ env, config, probe: () => Promise.resolve(undefined) });
+};
+
+const stop = async (): Promise<void> => {
+  await gateway?.close();
+  await llama?.close();
+  rmSync(folder, { recursive: true, force: true });
+};
+
+function post(base: string, body: object, signal?: AbortSignal): Promise<Response> {
+  return fetch(`${base}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+    ...(signal ? { signal } : {}),
+  });
+}
+
+function user(content: string): object {
+  return { messages: [{ role: "user", content }] };
+}
+
+/** Slots of the engine that are at work. */
+async function busySlots(): Promise<number> {
+  const slots = (await (await fetch(`${llama.url}/slots`)).json()) as readonly { readonly is_processing: boolean }[];
+  return slots.filter((slot) => slot.is_processing).length;
+}
+
+const untilBusy = () => expect.poll(busySlots, { timeout: 10_000, interval: 10 }).toBeGreaterThan(0);
+const untilIdle = () => expect.poll(busySlots, { timeout: 1_000, interval: 10 }).toBe(0);
+
+function expectSum({ usage, chorale: { members } }: Pick<Answer, "usage" | "chorale">): void {
+  const sum = (key: keyof Usage) => members.reduce((total, member) => total + member.usage[key], 0);
+  expect({ ...usage }).toMatchObject({
+    prompt_tokens: sum("prompt_tokens"),
+    completion_tokens: sum("completion_tokens"),
+    total_tokens: sum("total_tokens"),
+  });
+}
+
+// The engine's own `ignore_eos`: every answer has just as many tokens as it may, whatever the model thinks of.
+const bounded = { temperature: 0, max_tokens: 24, ignore_eos: true, chorale: { expose: "full" } };
+const clear = user("Count from 1 to 10.");
+const vague = user("Invent a word.");
+
+const kinds = [
+  { title: "a plain leaf", model: "plain", question: clear, strategy: ["retry"], legs: 1 },
+  { title: "a leaf by its own name", model: "local/smollm2", question: clear, strategy: ["retry"], legs: 1 },
+  { title: "vote", model: "local-vote", question: clear, strategy: ["vote", "retry"], legs: 3 },
+  { title: "fuse", model: "local-fuse", question: vague, strategy: ["fuse", "retry"], legs: 4 },
+  { title: "a cascade that accepts", model: "local-cascade", question: clear, strategy: ["cascade", "retry"], legs: 1 },
+  { title: "a cascade that goes on", model: "local-cascade", question: vague, strategy: ["cascade", "fuse", "retry"], legs: 5 },
+  { title: "retry", model: "retried", question: clear, strategy: ["retry", "retry"], legs: 1 },
+  { title: "fallback", model: "rescued", question: clear, strategy: ["fallback", "retry"], legs: 2 },
+  { title: "timeout", model: "bounded", question: clear, strategy: ["timeout", "retry"], legs: 1 },
+] as const;
+
+describeEngine("panels of a real model", () => {
+  beforeAll(start, 60_000);
+  afterAll(stop);
+
+  describe.each(kinds)("$title", ({ model, question, strategy, legs }) => {
+    test("answers whole", async () => {
+      const response = await post(gateway.url, { model, ...question, ...bounded });
+      const answer = (await response.json()) as Answer;
+      expect(response.status).toBe(200);
+      expect(response.headers.get("x-chorale-model")).toBe("local/smollm2");
+      expect(response.headers.get("x-chorale-degraded")).toBe(null);
+      expect(answer).toMatchObject({
+        object: "chat.completion",
+        model,
+        choices: [{ index: 0, finish_reason: "length", message: { role: "assistant", content: expect.stringMatching(/\S/) } }],
+        chorale: { strategy, degraded: [], costCoverage: 1 },
+      });
+      expect(answer.chorale.members).toHaveLength(legs);
+      expectSum(answer);
+    }, 60_000);
+
+    test("answers as a stream", async () => {
+      const response = await post(gateway.url, { model, ...question, ...bounded, stream: true, stream_options: { include_usage: true } });
+      const bytes = await response.text();
+      expect(response.status).toBe(200);
+      expect(validateStream(bytes, { usage: true })).toEqual([]);
+      expect(accumulate(bytes)).toMatchObject({
+        model,
+        choices: [{ index: 0, finish_reason: "length", message: { role: "assistant", content: expect.stringMatching(/\S/) } }],
+      });
+      const last = framesOf(bytes).at(-1) as unknown as Answer;
+      expect(last.chorale).toMatchObject({ strategy, degraded: [] });
+      expect(last.chorale.members).toHaveLength(legs);
+      expectSum(last);
+    }, 60_000);
+  });
+
+  test("a cascade tells what its gate measured", async () => {
+    const gateOf = async (question: object) => {
+      const answer = (await (await post(gateway.url, { model: "local-cascade", ...question, ...bounded })).json()) as Answer;
+      return (answer.chorale.decision?.["steps"] as readonly { outcome: string; measured: number; threshold: number }[])[0]!;
+    };
+    const accepted = await gateOf(clear);
+    const refused = await gateOf(vague);
+    expect(accepted.outcome).toBe("accepted");
+    expect(refused.outcome).toBe("refused");
+    expect(refused.measured).toBeLessThan(refused.threshold);
+    expect(accepted.measured).toBeGreaterThanOrEqual(accepted.threshold);
+  }, 60_000);
+
+  test("a leaf's stream is the engine's own, byte for byte but for its identity", async () => {
+    // Without the engine's prompt cache, whose hits would show in the usage.
+    const asked = { ...clear, temperature: 0, max_tokens: 24, cache_prompt: false, stream: true, stream_options: { include_usage: true } };
+    const direct = await (await post(llama.url, { model: llama.model, ...asked })).text();
+    const passed = await (await post(gateway.url, { model: "plain", ...asked })).text();
+    expect(validateStream(passed, { usage: true })).toEqual([]);
+    expect(accumulate(passed).choices).toEqual(accumulate(direct).choices);
+    expect(accumulate(passed).usage).toEqual(accumulate(direct).usage);
+    expect(anonymous(passed)).toBe(anonymous(direct));
+  }, 60_000);
+
+  test.each([false, true])("a context that is too long is the engine's own 400 (stream: %s)", async (stream) => {
+    const tooLong = { ...user("word ".repeat(3_000)), stream };
+    const direct = (await (await post(llama.url, { model: llama.model, ...tooLong })).json()) as { error: { message: string } };
+    const response = await post(gateway.url, { model: "plain", ...tooLong });
+    const body = (await response.json()) as { error: object };
+    expect(response.status).toBe(400);
+    expect(validateError(body, response.headers, [new URL(llama.url).host])).toEqual([]);
+    expect(body.error).toEqual({
+      message: direct.error.message,
+      type: "invalid_request_error",
+      param: null,
+      code: "context_length_exceeded",
+    });
+  }, 60_000);
+
+  test.each(["plain", "local-vote", "local-fuse", "local-cascade"])("a client that leaves %s frees the engine", async (model) => {
+    for (const stream of [true, false]) {
+      await untilIdle();
+      const leaving = new AbortController();
+      const left = post(gateway.url, { model, ...vague, max_tokens: 512, ignore_eos: true, stream }, leaving.signal).then(
+        (response) => response.text(),
+        () => undefined,
+      );
+      await untilBusy();
+      leaving.abort();
+      await left.catch(() => undefined);
+      await untilIdle();
+    }
+  }, 60_000);
+});
+
+/** The parsed frames of a stream, without `[DONE]`. */
+function framesOf(bytes: string): readonly Readonly<Record<string, unknown>>[] {
+  const datas = bytes.split("\n").filter((line) => line.startsWith("data: {"));
+  return datas.map((line) => JSON.parse(line.slice("data: ".length)) as Readonly<Record<string, unknown>>);
+}
+
+/** A stream without what may differ: identity, the numbers of the timings, our comments. */
+function anonymous(bytes: string): string {
+  return bytes
+    .replace(/^:.*\n\n/gm, "")
+    .replace(/"(id|model)":"[^"]*"/g, '"$1":""')
+    .replace(/"created":\d+/g, '"created":0')
+    .replace(/"timings":\{[^}]*\}/g, (timings) => timings.replace(/:-?[\d.e+-]+/g, ":0"));
+}
+
+describeEngine("openai-python through the gateway", () => {
+  beforeAll(start, 60_000);
+  afterAll(stop);
+
+  test("reads whole answers, streams and errors, and leaves cleanly", async () => {
+    const child = spawn(python, [client, `${gateway.url}/v1`, "plain"], { stdio: ["pipe", "pipe", "inherit"] });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const told = new Map<unknown, Readonly<Record<string, unknown>>>();
+    for await (const line of createInterface(child.stdout)) {
+      const { step, ...found } = JSON.parse(line) as Readonly<Record<string, unknown>>;
+      told.set(step, found);
+      if (step === "abort") break;
+    }
+    // It still runs: what freed the engine was the closed stream, not the end of the client.
+    await untilIdle();
+    expect(child.exitCode).toBe(null);
+    const whole = { model: "plain", text: expect.stringMatching(/1.*2.*3/s) as unknown, finish: "length", completionTokens: 16 };
+    expect(told.get("plain")).toEqual(whole);
+    expect(told.get("stream")).toEqual({ ...whole, role: "assistant", text: told.get("plain")?.["text"] });
+    const requestId = expect.stringMatching(/^req_/) as unknown;
+    expect(told.get("unknown model")).toEqual({
+      error: "NotFoundError",
+      status: 404,
+      code: "model_not_found",
+      type: "invalid_request_error",
+      requestId,
+    });
+    expect(told.get("context overflow")).toEqual({
+      error: "BadRequestError",
+      status: 400,
+      code: "context_length_exceeded",
+      type: "invalid_request_error",
+      requestId,
+    });
+    child.stdin.end();
+  }, 60_000);
+});
