@@ -3,8 +3,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { GatewayError, toGatewayError } from "./model/errors.ts";
-import { ChatRoute, sendError } from "./http/chat.ts";
+import { ChatRoute } from "./http/chat.ts";
 import { preflightHeaders } from "./http/cors.ts";
+import { sendError } from "./http/errors.ts";
 import { getEntered, setEntered, type Door } from "./http/door.ts";
 import { errorBody } from "./http/errors.ts";
 import { health, ready } from "./http/health.ts";
@@ -156,7 +157,11 @@ export function buildApp(door: Door, options: ServerOptions): FastifyInstance {
   });
   app.server.headersTimeout = options.headersTimeoutMs;
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser(/^application\/(?:[\w.+-]+\+)?json(?:;|$)/i, { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.addContentTypeParser(/^application\/(?:[\w.+-]+\+)?json(?:;|$)/i, { parseAs: "buffer" }, (request, body, done) => {
+    const encoding = request.headers["content-encoding"];
+    if (encoding === undefined || encoding === "identity") done(null, body);
+    else done(new GatewayError("unsupported_media_type", "Send the request's body without content-encoding."));
+  });
   // A body without a content type is taken for JSON; any other type is not.
   app.addContentTypeParser("*", { parseAs: "buffer" }, (request, body, done) => {
     if (request.headers["content-type"] === undefined) done(null, body);

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { buildApp } from "./app.ts";
@@ -129,6 +130,13 @@ async function shutDown(
   });
 }
 
+/** What a reload does not change: the listener, its limits, the store and the log's level. */
+const fixedAtStart: readonly ((config: Config) => unknown)[] = [
+  ({ server: { heartbeatMs: _h, heartbeat: _b, commitAfterMs: _c, cors: _o, ...rest } }) => rest,
+  ({ store }) => store,
+  ({ log }) => log.level,
+];
+
 /** Starts the gateway. Throws a ConfigError for what the operator can mend. */
 export async function serve(options: ServeOptions): Promise<Running> {
   const { env, probe } = options;
@@ -151,12 +159,15 @@ export async function serve(options: ServeOptions): Promise<Running> {
     if (file === undefined) return;
     try {
       const next = loadConfig({ path: file, env });
-      current = await buildServed(next, { log, pools });
       redact = redactor([...config.secrets, ...next.secrets]);
+      current = await buildServed(next, { log, pools });
+      const fixed = fixedAtStart.filter((section) => !isDeepStrictEqual(section(next), section(config)));
+      if (fixed.length > 0) log.warn("some settings of server, store and log.level hold from the start only; restart to change them");
       log.info({ models: current.catalog.list().length }, "the config was read again");
     } catch (thrown) {
-      if (!(thrown instanceof ConfigError)) throw thrown;
-      log.error({ why: thrown.message }, "the config was not taken; the last good one stays");
+      // Whatever it was: what runs goes on running.
+      const why = thrown instanceof ConfigError ? thrown.message : (thrown as Error).stack;
+      log.error({ why }, "the config was not taken; the last good one stays");
     }
   };
   const watcher = file === undefined ? undefined : watchConfig(file, () => void reload());

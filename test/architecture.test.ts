@@ -21,13 +21,15 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   http: ["model", "catalog", "store", "telemetry", "config"],
   cli: [...lower, "catalog", "http", "app.ts", "version.ts"],
   "app.ts": [...lower, "catalog", "http", "cli", "version.ts"],
-  "main.ts": [...lower, "catalog", "http", "cli", "app.ts", "version.ts"],
+  "serve.ts": [...lower, "catalog", "http", "app.ts"],
+  "gateway.ts": [...lower, "cli", "serve.ts"],
+  "main.ts": ["gateway.ts"],
   "version.ts": ["../package.json"],
 };
 
 /** Packages that only some places know. */
 const owners: Readonly<Record<string, readonly string[]>> = {
-  fastify: ["http", "app.ts", "main.ts"],
+  fastify: ["http", "app.ts", "serve.ts"],
   undici: ["upstream"],
   "node:sqlite": ["store"],
   ioredis: ["store"],

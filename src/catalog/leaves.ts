@@ -1,6 +1,7 @@
 import type { ProviderCommon, Price } from "../config/nodes.ts";
 import { leafPlan, type Plan } from "../model/plan.ts";
 import type { Model } from "../model/model.ts";
+import { answerTimes } from "../panel/runs.ts";
 import type { ProviderInstance } from "../providers/define.ts";
 import type { Entry, Leaves } from "./catalog.ts";
 import { observeLeaf } from "./observe.ts";
@@ -30,6 +31,17 @@ function listedNames({ instance, common }: Provided): readonly string[] {
 /** Takes any name: nobody said what it serves. */
 function isOpen({ instance, common }: Provided): boolean {
   return common.models === "*" || (common.models === undefined && instance.own === undefined);
+}
+
+/** A leaf whose server has no `n`: as many runs of its own instead. */
+function independentRuns(leaf: Model): Model {
+  return {
+    name: leaf.name,
+    stream: (request, call) => {
+      const { n } = request.body;
+      return typeof n === "number" && n > 1 ? answerTimes(leaf, n, request, call) : leaf.stream(request, call);
+    },
+  };
 }
 
 /** The upstream models: those that the config names, built at boot, and for open providers the last ones that clients asked for. */
@@ -124,17 +136,19 @@ export class LeafShelf implements Leaves {
       list: this.#list,
     });
     const plan: Plan = { ...leafPlan };
+    const capabilities = instance.capabilities(model);
+    const asked = retried(observeLeaf(instance.chat(model), price));
     const entry: Entry = Object.freeze({
       name: `${provider}/${model}`,
       kind: "leaf",
-      model: retried(observeLeaf(instance.chat(model), price)),
+      model: capabilities.choices === "one" ? independentRuns(asked) : asked,
       plan,
       worstUsd: (promptTokens: number, completionTokens: number) => (price ? costOf({ promptTokens, completionTokens }, price) : 0),
       multiplier: 1,
       virtual: false,
       provider,
       ...(price ? { price } : {}),
-      capabilities: instance.capabilities(model),
+      capabilities,
     });
     this.#entries.set(plan, entry);
     return entry;

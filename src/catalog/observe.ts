@@ -1,7 +1,8 @@
 import type { Call } from "../model/call.ts";
 import { unbounded, type Reservation } from "../model/budget.ts";
 import { GatewayError, toGatewayError } from "../model/errors.ts";
-import { CONTENT, type FinishEvent, type ModelEvent } from "../model/events.ts";
+import { textOf } from "../model/completion.ts";
+import { CONTENT, type BatchEvent, type FinishEvent, type ModelEvent } from "../model/events.ts";
 import type { Model } from "../model/model.ts";
 import type { ChatRequest } from "../model/request.ts";
 import type { Span } from "../model/trace.ts";
@@ -140,6 +141,10 @@ class Leg {
   }
 }
 
+function textIn({ deltas }: BatchEvent): string {
+  return deltas.map((delta) => (delta.type === "text" && delta.choice === 0 ? delta.text : "")).join("");
+}
+
 /** Writes a leaf's part into the trace, and is the only place that reserves, settles and records what a leg costs. */
 export function observeLeaf(inner: Model, price: Price | undefined): Model {
   const { name } = inner;
@@ -159,9 +164,11 @@ export function observeLeaf(inner: Model, price: Price | undefined): Model {
         for await (const event of inner.stream(request, call)) {
           if (event.type === "batch") {
             if ((event.flags & CONTENT) !== 0 && (batches += 1) === 1) span.firstMs = call.clock.now();
+            if (call.trace.keepTexts) span.text = (span.text ?? "") + textIn(event);
           } else if (event.type === "finish") {
             finished = true;
             closeFinished(span, call);
+            if (call.trace.keepTexts && event.completion) span.text = textOf(event.completion);
             leg.book("ok", finishedBill(event, request, { span, batches }));
           }
           yield event;

@@ -28,7 +28,7 @@ const serverSection = z.strictObject({
 const keySection = z.strictObject({
   name: z.string().min(1).describe("Who this is, in logs and in spend."),
   key: z.string().min(16).describe("The secret itself: `${TEAM_A_KEY}`."),
-  models: z.array(z.string().min(1)).default(["*"]).describe('Models that it may use, by name; "*" is any.'),
+  models: z.array(z.string().min(1)).default(["*"]).describe('Models that it may use, by name; "gpu/*" is any of gpu, "*" is any.'),
   limits: z
     .strictObject({
       requestsPerMinute: positive.exactOptional(),

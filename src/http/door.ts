@@ -42,16 +42,20 @@ export interface Entered {
   readonly hops: number;
 }
 
-const entered = new WeakMap<IncomingMessage, Entered>();
+const slot = Symbol("entered");
+
+interface Marked {
+  [slot]?: Entered;
+}
 
 /** Keeps what the first hook found for the route. */
-export function setEntered(request: IncomingMessage, value: Entered): void {
-  entered.set(request, value);
+export function setEntered(request: IncomingMessage & Marked, value: Entered): void {
+  request[slot] = value;
 }
 
 /** What the first hook found. */
-export function getEntered(request: IncomingMessage): Entered {
-  const found = entered.get(request);
+export function getEntered(request: IncomingMessage & Marked): Entered {
+  const found = request[slot];
   if (!found) throw new Error("the first hook did not run");
   return found;
 }

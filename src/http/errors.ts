@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import type { GatewayError } from "../model/errors.ts";
 
 /** Bodies and headers of an error, as the OpenAI API writes them. */
@@ -18,4 +19,22 @@ export function errorHeaders(error: GatewayError): string[] {
     return retryAfterMs > 60_000 ? [...headers, "x-should-retry", "false"] : headers;
   }
   return error.status === 429 || error.status >= 500 ? ["x-should-retry", "false"] : [];
+}
+
+/** Answers with an error, if nothing has gone out. */
+export function sendError(reply: ServerResponse, error: GatewayError, headers: readonly string[]): void {
+  if (reply.destroyed || reply.headersSent) {
+    reply.destroy();
+    return;
+  }
+  const body = errorBody(error);
+  reply.writeHead(error.status, [
+    "content-type",
+    "application/json",
+    "content-length",
+    String(Buffer.byteLength(body)),
+    ...headers,
+    ...errorHeaders(error),
+  ]);
+  reply.end(body);
 }

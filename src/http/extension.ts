@@ -54,7 +54,9 @@ function tree(span: Span, startMs: number): Json {
 
 /** The kinds on the way to the answer, outermost first. */
 function path(span: Span): readonly string[] {
-  const kinds = span.kind === undefined || span.kind === "leaf" ? [] : [span.kind];
+  // The retries that a provider puts round its leaf bear the leaf's name: nobody wrote that node.
+  const unwritten = span.kind === undefined || span.kind === "leaf" || span.children.some((child) => child.upstream === span.node);
+  const kinds = unwritten ? [] : [span.kind ?? ""];
   const last = answering(span);
   return last ? [...kinds, ...path(last)] : kinds;
 }
@@ -84,12 +86,11 @@ function decision(span: Span): Json | undefined {
  * Why the answer is what it is: strategy, decision, members with status, usage, cost and timings; in `full` the whole tree with texts and
  * verdicts.
  */
-export function extensionOf(call: Call, expose: "summary" | "full"): Json {
+export function extensionOf(call: Pick<Call, "id" | "ledger" | "trace">, expose: "summary" | "full", nowMs?: number): Json {
   const { root } = call.trace;
   const { usd, coverage } = call.ledger.cost();
   const top = root.children[0] ?? root;
   const decided = decision(top);
-  const nowMs = call.clock.now();
   return {
     requestId: call.id,
     strategy: path(top),
@@ -99,13 +100,7 @@ export function extensionOf(call: Call, expose: "summary" | "full"): Json {
     warnings: call.trace.warnings,
     costUsd: usd,
     costCoverage: coverage,
-    ms: round(nowMs - root.startMs),
+    ms: round((root.endMs ?? nowMs ?? top.endMs ?? root.startMs) - root.startMs),
     ...(expose === "full" ? { trace: tree(top, root.startMs) } : {}),
   };
-}
-
-/** What is kept of a request for `GET /v1/chorale/requests/{id}` and for nobody else. */
-export function recordOf(call: Call, outcome: Json): Json {
-  const usage = call.ledger.usage();
-  return { ...outcome, model: call.identity.model, ...(usage ? { usage: wireUsage(usage) } : {}), ...extensionOf(call, "full") };
 }

@@ -1,6 +1,6 @@
 import type { AssistantMessage, Choice, Completion, Logprobs, ToolCall } from "./completion.ts";
 import { GatewayError } from "./errors.ts";
-import type { Delta, FinishReason, ModelEvent, TokenLogprob } from "./events.ts";
+import type { Delta, FinishEvent, FinishReason, ModelEvent, TokenLogprob } from "./events.ts";
 
 interface PartialCall {
   id: string;
@@ -129,21 +129,40 @@ export function newFold(): {
   };
 }
 
-/** Folds events into a Completion. Throws what the stream throws; a stream without `finish`, or a choice without an end, is an error. */
-export async function collect(events: AsyncIterable<ModelEvent>): Promise<Completion> {
-  const fold = newFold();
-  let identity: { id?: string; model?: string; created?: number } = {};
-  for await (const event of events) {
-    if (event.type === "start") {
-      const { type: _, ...rest } = event;
-      identity = rest;
-    } else if (event.type === "batch") for (const delta of event.deltas) fold.add(delta);
-    else {
-      if (event.completion) return event.completion;
-      const choices = fold.choices();
-      if (choices.length === 0) throw new GatewayError("upstream_protocol", "The answer has no choices.");
-      return { ...identity, choices, ...(event.usage ? { usage: event.usage } : {}) };
+/** Folds events as they come. Ask for the completion after the `finish`; a choice without an end is an error then. */
+export class Collector {
+  #fold: ReturnType<typeof newFold> | undefined;
+  #identity: { id?: string; model?: string; created?: number } = {};
+  #finish: FinishEvent | undefined;
+
+  get finish(): FinishEvent | undefined {
+    return this.#finish;
+  }
+
+  add(event: ModelEvent): void {
+    if (event.type === "finish") this.#finish = event;
+    else if (event.type === "batch") {
+      this.#fold ??= newFold();
+      for (const delta of event.deltas) this.#fold.add(delta);
+    } else {
+      const { type: _, ...identity } = event;
+      this.#identity = identity;
     }
   }
-  throw new GatewayError("upstream_protocol", "The stream ended without finishing its answer.");
+
+  completion(): Completion {
+    const finish = this.#finish;
+    if (!finish) throw new GatewayError("upstream_protocol", "The stream ended without finishing its answer.");
+    if (finish.completion) return finish.completion;
+    const choices = this.#fold?.choices() ?? [];
+    if (choices.length === 0) throw new GatewayError("upstream_protocol", "The answer has no choices.");
+    return { ...this.#identity, choices, ...(finish.usage ? { usage: finish.usage } : {}) };
+  }
+}
+
+/** Folds a whole stream into a Completion. Throws what the stream throws, and when it ends without `finish`. */
+export async function collect(events: AsyncIterable<ModelEvent>): Promise<Completion> {
+  const collector = new Collector();
+  for await (const event of events) collector.add(event);
+  return collector.completion();
 }

@@ -162,6 +162,7 @@ export function allFailed(what: string, errors: readonly GatewayError[]): Gatewa
     "upstream_timeout",
     "context_length_exceeded",
     "budget_denied",
+    "loop_detected",
   ] as const) {
     if (legs.length > 0 && legs.every((error) => error.code === code)) return new GatewayError(code, `${what}: ${lines}`, details);
   }

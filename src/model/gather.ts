@@ -196,7 +196,6 @@ class Gathering {
     const { completion } = result;
     const ms = this.#call.clock.now() - startMs;
     seat.latency?.record(ms);
-    if (inner.trace.keepTexts) inner.span.text = completion.choices[0]?.message.content ?? "";
     const why = this.#policy.unusable?.(completion);
     if (why === undefined) this.#win(state, { seat: state.index, label: seat.label, completion, ms });
     else this.#lose(state, seat, new GatewayError("unusable_answer", `${seat.label}: ${why}.`, { upstream: seat.label }));
@@ -208,7 +207,8 @@ class Gathering {
     for (const other of state.running) other.abort(new GatewayError("cancelled", "No longer needed: the seat has its answer."));
     this.#candidates.push(candidate);
     const why = this.#policy.stop?.(candidate);
-    if (why !== undefined) this.#end(why);
+    // What comes with the last answer cuts nothing short.
+    if (why !== undefined && !this.#states.every((other) => other.done)) this.#end(why);
     else this.#check();
   }
 

@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import type { Adapters, Decoder, Embedder, Scorer } from "../model/leaves.ts";
 import type { Model } from "../model/model.ts";
 import type { Clock } from "../model/clock.ts";
 import type { Pools } from "../upstream/pools.ts";
@@ -17,6 +18,8 @@ export interface Capabilities {
   readonly tools?: boolean;
   readonly logprobs?: boolean;
   readonly images?: boolean;
+  /** `one` when the server has no `n`. */
+  readonly choices?: "one";
 }
 
 /** A built provider: makes leaves, and may list what it serves. */
@@ -24,6 +27,11 @@ export interface ProviderInstance {
   /** One model of this provider. Its `name` is `provider/model`. */
   chat(model: string): Model;
   capabilities(model: string): Capabilities;
+  /** What its models offer beside chat; absent where they do not. */
+  embedder?(model: string): Embedder;
+  decoder?(model: string): Decoder;
+  scorer?(model: string): Scorer;
+  adapters?(model: string): Adapters;
   /** Names that the provider serves by itself, without being asked (the demo models). */
   readonly own?: readonly string[];
   /** Whose public price list applies, when there is one. */

@@ -50,6 +50,7 @@ function capabilitiesOf(dialect: Dialect): Capabilities {
   return {
     ...(dialect.schema === undefined ? {} : { schema: dialect.schema }),
     ...(dialect.logprobs === undefined ? {} : { logprobs: dialect.logprobs }),
+    ...(dialect.singleChoice ? { choices: "one" as const } : {}),
   };
 }
 

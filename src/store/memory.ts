@@ -317,17 +317,34 @@ function newValues(bounds: Bounds, journal: Journal | undefined): Pick<Store, "g
   };
 }
 
+/** Newest so many, in a ring: a Map that is emptied at its front gets slower with each entry that it has lost. */
 function newRequests(bounds: Bounds): Pick<Store, "putRequest" | "getRequest"> {
   const requests = new Map<string, RequestRecord>();
+  const ring: (string | undefined)[] = [];
+  let puts = 0;
+  let oldest = 0;
+  const drop = (at: number) => {
+    const id = ring[at % bounds.requests];
+    ring[at % bounds.requests] = undefined;
+    if (id !== undefined) requests.delete(id);
+  };
+  const isExpired = (at: number, now: number) => {
+    const record = requests.get(ring[at % bounds.requests] ?? "");
+    return record === undefined || record.at + requestTtlMs <= now;
+  };
   return {
     putRequest: async (record) => {
       const id = pair(record.key, record.id);
-      requests.delete(id);
-      requests.set(id, record);
-      for (const [id, oldest] of requests) {
-        if (requests.size <= bounds.requests && oldest.at + requestTtlMs > record.at) break;
-        requests.delete(id);
+      while (oldest < puts && (puts - oldest >= bounds.requests || isExpired(oldest, record.at))) {
+        drop(oldest);
+        oldest += 1;
       }
+      // The same id again only replaces its record: a second place in the ring would drop it early.
+      if (!requests.has(id)) {
+        ring[puts % bounds.requests] = id;
+        puts += 1;
+      }
+      requests.set(id, record);
     },
 
     getRequest: async (key, id, now) => {

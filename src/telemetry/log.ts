@@ -1,16 +1,15 @@
 import { pino, type DestinationStream, type Logger } from "pino";
 
 /** What looks like a secret wherever it stands. */
-const secrets = [/\b(?:sk|pk|rk|gsk|xai|key)-[\w-]{8,}/g, /\bAIza[\w-]{10,}/g, /\bBearer\s+[^\s"]+/gi];
+const secret = /\b(?:(?:sk|pk|rk|gsk|xai|key)-[\w-]{8,}|AIza[\w-]{10,}|[Bb]earer\s+[^\s"]+)/g;
 
 /** Removes secrets from text: the configured keys literally, and whatever has the shape of one. */
 export function redactor(known: readonly string[]): (text: string) => string {
-  const literal = known.filter((secret) => secret.length >= 6).sort((a, b) => b.length - a.length);
+  const literal = known.filter((value) => value.length >= 6).sort((a, b) => b.length - a.length);
   return (text) => {
     let clean = text;
-    for (const secret of literal) if (clean.includes(secret)) clean = clean.replaceAll(secret, "[redacted]");
-    for (const pattern of secrets) clean = clean.replace(pattern, "[redacted]");
-    return clean;
+    for (const value of literal) if (clean.includes(value)) clean = clean.replaceAll(value, "[redacted]");
+    return clean.replace(secret, "[redacted]");
   };
 }
 
@@ -23,7 +22,7 @@ export interface LogOptions {
 
 /** The process log: one JSON object a line, written asynchronously, redacted as a whole line. */
 export function openLog({ level, redact, destination }: LogOptions): Logger {
-  const out = destination ?? pino.destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: 200 });
+  const out = destination ?? pino.destination({ dest: 1, sync: false, minLength: 8192, periodicFlush: 200 });
   const line = {
     write(text: string) {
       out.write(redact(text));

@@ -30,7 +30,12 @@ export const replacedSockets = { count: 0 };
 
 const HIGH_WATER = 64 * 1024;
 const used = new WeakSet<object>();
-let starting: Exchange | undefined;
+let starting: { carriedBy(reused: boolean): void } | undefined;
+
+/** The next socket that undici shows carries this request. */
+function expectSocket(exchange: { carriedBy(reused: boolean): void }): void {
+  starting = exchange;
+}
 
 // undici tells which socket carries a request only here, in the same turn as `onRequestStart`.
 subscribe("undici:client:sendHeaders", (message) => {
@@ -41,9 +46,9 @@ subscribe("undici:client:sendHeaders", (message) => {
 });
 
 function transportError(upstream: string, error: Error & { readonly code?: string }, started: boolean): GatewayError {
-  const { code = "" } = error;
+  const { code = "", name } = error;
   const details = { upstream, cause: error };
-  if (code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW" || code === "UND_ERR_RES_CONTENT_LENGTH_MISMATCH") {
+  if (name === "HTTPParserError" || code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW") {
     return new GatewayError("upstream_protocol", `${upstream} sent something that is not HTTP.`, details);
   }
   if (code === "UND_ERR_CONNECT_TIMEOUT") {
@@ -124,6 +129,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#chunks = [];
   }
 
+  /** Told in the same turn as `onRequestStart`, when undici shows which socket carries this request. */
   carriedBy(reused: boolean): void {
     this.#reused = reused;
   }
@@ -134,7 +140,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       return;
     }
     this.#controller = controller;
-    starting = this;
+    expectSocket(this);
     this.#timers.touch("firstToken");
   }
 

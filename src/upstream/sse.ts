@@ -30,6 +30,7 @@ export class SseReader {
   #at = 0;
   /** Pieces without any line end: joined only when one comes, so that a giant frame stays linear. */
   #pieces: string[] = [];
+  #pieced = 0;
   #pending = 0;
   #hasCr = false;
   #skipLf = false;
@@ -45,11 +46,13 @@ export class SseReader {
     }
     if (!text.includes("\n") && !text.includes("\r")) {
       this.#pieces.push(text);
+      this.#pieced += text.length;
       return;
     }
     if (this.#pieces.length > 0) {
       text = this.#pieces.join("") + text;
       this.#pieces = [];
+      this.#pieced = 0;
     }
     this.#text = this.#at < this.#text.length ? this.#text.slice(this.#at) + text : text;
     this.#at = 0;
@@ -65,7 +68,7 @@ export class SseReader {
     for (;;) {
       const line = this.#line();
       if (line === undefined) {
-        this.#pending = this.#text.length - this.#at + this.#data.reduce((sum, data) => sum + data.length, 0);
+        this.#pending = this.#text.length - this.#at + this.#pieced + this.#data.reduce((sum, data) => sum + data.length, 0);
         return undefined;
       }
       if (line !== "") {

@@ -13,6 +13,7 @@ export class LegTimers implements Disposable {
   #phase: "connect" | "firstToken" | "idle" = "connect";
   #sinceMs: number;
   #timer: Disposable | undefined;
+  #dueMs = Infinity;
 
   /** `expired` is called once, with a text that says which bound was passed. */
   constructor(clock: Clock, timeouts: Timeouts, expired: (message: string) => void) {
@@ -29,6 +30,8 @@ export class LegTimers implements Disposable {
     this.#sinceMs = this.#clock.now();
     if (phase === this.#phase) return;
     this.#phase = phase;
+    // The running timer fires in time, or too early and looks again; only a tighter bound needs a new one.
+    if (this.#sinceMs + this.#bound() >= this.#dueMs) return;
     this.#timer?.[Symbol.dispose]();
     this.#arm(this.#sinceMs);
   }
@@ -45,6 +48,7 @@ export class LegTimers implements Disposable {
 
   #arm(nowMs: number): void {
     const dueMs = Math.min(this.#sinceMs + this.#bound(), this.#startMs + this.#timeouts.totalMs);
+    this.#dueMs = dueMs;
     if (dueMs === Infinity) return;
     this.#timer = this.#clock.timer(Math.max(0, dueMs - nowMs), () => this.#look());
   }

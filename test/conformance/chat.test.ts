@@ -42,8 +42,30 @@ test("A-CC-02 every kind of message reaches the upstream in order and unchanged"
 
 test("A-CC-03 an explicit null is an absent field", async () => {
   const { gateway, upstream } = await start();
-  const names = ["temperature", "top_p", "n", "stop", "max_tokens", "max_completion_tokens", "logit_bias", "seed", "stream", "response_format"];
-  const more = ["tools", "tool_choice", "stream_options", "logprobs", "top_logprobs", "metadata", "user", "reasoning_effort", "functions", "chorale"];
+  const names = [
+    "temperature",
+    "top_p",
+    "n",
+    "stop",
+    "max_tokens",
+    "max_completion_tokens",
+    "logit_bias",
+    "seed",
+    "stream",
+    "response_format",
+  ];
+  const more = [
+    "tools",
+    "tool_choice",
+    "stream_options",
+    "logprobs",
+    "top_logprobs",
+    "metadata",
+    "user",
+    "reasoning_effort",
+    "functions",
+    "chorale",
+  ];
   const nulls = Object.fromEntries([...names, ...more].map((name) => [name, null]));
   expect((await gateway.chat(nulls)).status).toBe(200);
   expect(upstream.requests[0]?.json["messages"]).toEqual(messages);
@@ -132,7 +154,10 @@ test("300 requests at once are all answered", async () => {
       const stream = index % 3 === 0;
       const response = await gateway.chat({ model: stream ? "up/s" : "up/a", stream });
       const text = await response.text();
-      return response.status === 200 && (stream ? text.endsWith("data: [DONE]\n\n") : (JSON.parse(text) as Fields)["object"] === "chat.completion");
+      return (
+        response.status === 200 &&
+        (stream ? text.endsWith("data: [DONE]\n\n") : (JSON.parse(text) as Fields)["object"] === "chat.completion")
+      );
     }),
   );
   expect(answers.filter(Boolean)).toHaveLength(300);

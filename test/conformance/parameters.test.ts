@@ -44,7 +44,11 @@ test.each<readonly [string, object, string]>([
   ["tool_choice sometimes", { tool_choice: "sometimes" }, "tool_choice"],
   ["a tool without a name", { tools: [{ type: "function", function: {} }] }, "tools[0].function.name"],
   ["response_format yaml", { response_format: { type: "yaml" } }, "response_format.type"],
-  ["a schema without a name", { response_format: { type: "json_schema", json_schema: { schema: {} } } }, "response_format.json_schema.name"],
+  [
+    "a schema without a name",
+    { response_format: { type: "json_schema", json_schema: { schema: {} } } },
+    "response_format.json_schema.name",
+  ],
   ["an unknown key of chorale", { chorale: { exposee: "full" } }, "chorale.exposee"],
   ["chorale a string", { chorale: "full" }, "chorale"],
 ])("A-PAR-01 %s is refused by name", async (_, fields, param) => {

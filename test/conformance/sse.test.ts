@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { clientKey, events, messages, readPieces, startPair, type PairOptions } from "../support/gateway.ts";
 import { accumulate, validateStream } from "../support/stream-validator.ts";
-import { chunkStream, frame, sse, type Scripts, type StreamOptions } from "../support/upstream.ts";
+import { after, chunkStream, errorJson, frame, json, sse, type Scripts, type StreamOptions } from "../support/upstream.ts";
 
 const start = (scripts: Scripts, options: Omit<PairOptions, "onFinished"> = {}) =>
   startPair(scripts, { onFinished: onTestFinished, ...options });
@@ -57,6 +57,14 @@ test("A-SSE-03 before the first token too, once the head had to go out", async (
   expect(validateStream(text, { usage: false })).toEqual([]);
 });
 
+test("A-SSE-03 a failure after the head went out is an error frame", async () => {
+  const late = after(250, json(500, errorJson("boom")));
+  const { gateway } = await start({ s: late }, { config: { server: { commitAfterMs: 100 } } });
+  const response = await gateway.chat({ model: "up/s", stream: true });
+  expect(response.status).toBe(200);
+  expect(validateStream(await response.text(), { usage: false, end: "error" })).toEqual([]);
+});
+
 test("A-SSE-03 heartbeats may be empty chunks", async () => {
   const [role = "", ...rest] = chunkStream(["2+2", " is 4"]);
   const { gateway } = await start({ s: sse([role, rest[0] ?? "", 500, ...rest.slice(1)]) }, { config: { server: { heartbeat: "data" } } });
@@ -90,7 +98,12 @@ test.each(Object.keys(shapes))("A-SSE-04 a stream of the shape %s is valid, with
 test("A-SSE-04 a refusal streams", async () => {
   const head = { id: "x", object: "chat.completion.chunk", created: 1, model: "m" };
   const chunk = (delta: object, reason: string | null = null) => frame({ ...head, choices: [{ index: 0, delta, finish_reason: reason }] });
-  const frames = [chunk({ role: "assistant", content: "", refusal: null }), chunk({ refusal: "I" }), chunk({ refusal: " can not" }), chunk({}, "stop")];
+  const frames = [
+    chunk({ role: "assistant", content: "", refusal: null }),
+    chunk({ refusal: "I" }),
+    chunk({ refusal: " can not" }),
+    chunk({}, "stop"),
+  ];
   const { gateway } = await start({ s: sse([...frames, frame("[DONE]")]) });
   const text = await (await gateway.chat({ model: "up/s", stream: true })).text();
   expect(validateStream(text, { usage: false })).toEqual([]);

@@ -45,7 +45,10 @@ function withWrappers(): string {
   const config = parse(readFileSync(local, "utf8")) as { readonly providers: object; readonly models: object };
   return JSON.stringify({
     ...config,
-    providers: { ...config.providers, gone: { kind: "openai", baseUrl: "http://127.0.0.1:1/v1", models: ["nobody"], retry: { attempts: 1 } } },
+    providers: {
+      ...config.providers,
+      gone: { kind: "openai", baseUrl: "http://127.0.0.1:1/v1", models: ["nobody"], retry: { attempts: 1 } },
+    },
     models: {
       ...config.models,
       retried: { kind: "retry", model: "plain" },
@@ -57,7 +60,8 @@ function withWrappers(): string {
 
 const start = async (): Promise<void> => {
   folder = mkdtempSync(join(tmpdir(), "chorale-"));
-  llama = await startLlama();
+  // One thread: test files run side by side, and engines that share cores wait for each other at every token.
+  llama = await startLlama({ threads: 1 });
   const config = join(folder, "chorale.yaml");
   writeFileSync(config, withWrappers());
   const env = { LOCAL_ENGINE_URL: `${llama.url}/v1`, PORT: "0", LOG_LEVEL: "silent" };
@@ -158,7 +162,8 @@ describeEngine("panels of a real model", () => {
   test("a cascade tells what its gate measured", async () => {
     const gateOf = async (question: object) => {
       const answer = (await (await post(gateway.url, { model: "local-cascade", ...question, ...bounded })).json()) as Answer;
-      return (answer.chorale.decision?.["steps"] as readonly { outcome: string; measured: number; threshold: number }[])[0]!;
+      const [gate] = answer.chorale.decision!["steps"] as readonly { outcome: string; measured: number; threshold: number }[];
+      return gate!;
     };
     const accepted = await gateOf(clear);
     const refused = await gateOf(vague);
@@ -179,35 +184,47 @@ describeEngine("panels of a real model", () => {
     expect(anonymous(passed)).toBe(anonymous(direct));
   }, 60_000);
 
-  test.each([false, true])("a context that is too long is the engine's own 400 (stream: %s)", async (stream) => {
-    const tooLong = { ...user("word ".repeat(3_000)), stream };
-    const direct = (await (await post(llama.url, { model: llama.model, ...tooLong })).json()) as { error: { message: string } };
-    const response = await post(gateway.url, { model: "plain", ...tooLong });
-    const body = (await response.json()) as { error: object };
-    expect(response.status).toBe(400);
-    expect(validateError(body, response.headers, [new URL(llama.url).host])).toEqual([]);
-    expect(body.error).toEqual({
-      message: direct.error.message,
-      type: "invalid_request_error",
-      param: null,
-      code: "context_length_exceeded",
-    });
-  }, 60_000);
+  test.each([false, true])(
+    "a context that is too long is the engine's own 400 (stream: %s)",
+    async (stream) => {
+      const tooLong = { ...user("word ".repeat(3_000)), stream };
+      const direct = (await (await post(llama.url, { model: llama.model, ...tooLong })).json()) as { error: { message: string } };
+      const response = await post(gateway.url, { model: "plain", ...tooLong });
+      const body = (await response.json()) as { error: object };
+      expect(response.status).toBe(400);
+      expect(validateError(body, response.headers, [new URL(llama.url).host])).toEqual([]);
+      expect(body.error).toEqual({
+        message: direct.error.message,
+        type: "invalid_request_error",
+        param: null,
+        code: "context_length_exceeded",
+      });
+    },
+    60_000,
+  );
 
-  test.each(["plain", "local-vote", "local-fuse", "local-cascade"])("a client that leaves %s frees the engine", async (model) => {
-    for (const stream of [true, false]) {
-      await untilIdle();
+  // Left out: a whole answer of one leaf. The gateway drops its connection, but this engine looks at that in streams alone.
+  test.each([
+    { model: "plain", stream: true },
+    { model: "local-cascade", stream: true },
+    { model: "local-vote", stream: true },
+    { model: "local-vote", stream: false },
+    { model: "local-fuse", stream: true },
+    { model: "local-fuse", stream: false },
+  ])(
+    "a client that leaves $model frees the engine (stream: $stream)",
+    async ({ model, stream }) => {
       const leaving = new AbortController();
-      const left = post(gateway.url, { model, ...vague, max_tokens: 512, ignore_eos: true, stream }, leaving.signal).then(
-        (response) => response.text(),
-        () => undefined,
-      );
+      const left = post(gateway.url, { model, ...vague, max_tokens: 512, ignore_eos: true, stream }, leaving.signal)
+        .then((response) => response.text())
+        .catch((error: Error) => error.name);
       await untilBusy();
       leaving.abort();
-      await left.catch(() => undefined);
+      expect(await left).toBe("AbortError");
       await untilIdle();
-    }
-  }, 60_000);
+    },
+    60_000,
+  );
 });
 
 /** The parsed frames of a stream, without `[DONE]`. */
@@ -241,9 +258,14 @@ describeEngine("openai-python through the gateway", () => {
     // It still runs: what freed the engine was the closed stream, not the end of the client.
     await untilIdle();
     expect(child.exitCode).toBe(null);
-    const whole = { model: "plain", text: expect.stringMatching(/1.*2.*3/s) as unknown, finish: "length", completionTokens: 16 };
+    const whole = {
+      model: "plain",
+      text: expect.stringContaining("7") as unknown,
+      finish: "stop",
+      completionTokens: expect.any(Number) as unknown,
+    };
     expect(told.get("plain")).toEqual(whole);
-    expect(told.get("stream")).toEqual({ ...whole, role: "assistant", text: told.get("plain")?.["text"] });
+    expect(told.get("stream")).toEqual({ ...told.get("plain"), role: "assistant" });
     const requestId = expect.stringMatching(/^req_/) as unknown;
     expect(told.get("unknown model")).toEqual({
       error: "NotFoundError",
@@ -260,5 +282,32 @@ describeEngine("openai-python through the gateway", () => {
       requestId,
     });
     child.stdin.end();
+  }, 60_000);
+});
+
+describeEngine("npm run start:local", () => {
+  test("leaves neither gateway nor engine behind, even by kill -9", async () => {
+    const child = spawn(process.execPath, [fileURLToPath(new URL("../../engines/start-local.ts", import.meta.url))], {
+      env: { ...process.env, PORT: "0", LOG_LEVEL: "info" },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const urls: string[] = [];
+    for await (const line of createInterface(child.stdout)) {
+      urls.push(...(/http:\/\/127\.0\.0\.1:\d+/.exec(line) ?? []));
+      if (urls.length === 2) break;
+    }
+    const alive = () =>
+      Promise.all(
+        urls.map((url) =>
+          fetch(`${url}/health`).then(
+            (response) => response.ok,
+            () => false,
+          ),
+        ),
+      );
+    expect(await alive()).toEqual([true, true]);
+    child.kill("SIGKILL");
+    await expect.poll(alive, { timeout: 5_000 }).toEqual([false, false]);
   }, 60_000);
 });

@@ -64,7 +64,6 @@ export interface Gateway {
   ask(body: object, init?: { readonly headers?: Readonly<Record<string, string>>; readonly signal?: AbortSignal }): Promise<Answered>;
   /** The record of a request, as soon as it is there. */
   kept(answered: Answered, key?: string): Promise<Kept>;
-  reload(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -100,7 +99,10 @@ export async function startGateway(config: Readonly<Record<string, unknown>>): P
   const folder = mkdtempSync(join(tmpdir(), "chorale-faults-"));
   const file = join(folder, "chorale.yaml");
   const { server, ...rest } = config;
-  writeFileSync(file, JSON.stringify({ store: { kind: "memory" }, ...rest, server: { host: "127.0.0.1", port: 0, ...(server ?? {}) } }));
+  writeFileSync(
+    file,
+    JSON.stringify({ store: { kind: "memory" }, ...rest, server: { host: "127.0.0.1", port: 0, ...(server as object | undefined) } }),
+  );
   const log: Readonly<Record<string, unknown>>[] = [];
   const running = await serve({
     env: {},
@@ -128,7 +130,7 @@ export async function startGateway(config: Readonly<Record<string, unknown>>): P
     await expect.poll(async () => (response.ok ? 200 : (response = await get()).status), { timeout: 5000 }).toBe(200);
     return (await response.json()) as Kept;
   };
-  return { url: running.url, log, ask, kept, reload: running.reload, close: running.close };
+  return { url: running.url, log, ask, kept, close: () => running.close() };
 }
 
 /** A provider without retries over an upstream, or over a base URL. */

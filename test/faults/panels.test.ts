@@ -303,7 +303,10 @@ describe("attempts", () => {
 
 describe("several choices and seeds", () => {
   const scripts = { a: say("42"), b: say("42") };
-  const models = { exam: { kind: "vote", members: ["up/a", "up/a", "up/b"], stop: "none" }, samples: { kind: "vote", model: "up/a", samples: 3, stop: "none" } };
+  const models = {
+    exam: { kind: "vote", members: ["up/a", "up/a", "up/b"], stop: "none" },
+    samples: { kind: "vote", model: "up/a", samples: 3, stop: "none" },
+  };
 
   test.each([false, true])("n = 3 of a vote is three votes of their own (stream: %s)", async (stream) => {
     const { upstream, gateway } = await setUp(scripts, models);

@@ -92,7 +92,12 @@ const faults: Readonly<Record<string, Fault>> = {
     whole: answer({ headers: { ...type, "content-length": "9999" }, writes: [half], ending: "cut" }),
   },
   "sends nothing": { status: 502, code: "upstream_protocol", whole: json(200, "") },
-  "sends an empty stream": { status: 502, code: "upstream_unreachable", whole: answer({ headers: type, writes: [half], ending: "cut" }), stream: sse([]) },
+  "sends an empty stream": {
+    status: 502,
+    code: "upstream_unreachable",
+    whole: answer({ headers: type, writes: [half], ending: "cut" }),
+    stream: sse([]),
+  },
   "sends only [DONE]": { status: 502, code: "upstream_protocol", whole: json(200, "{}"), stream: sse([frame("[DONE]")]) },
   "sends an error with 200": {
     status: 502,
@@ -113,7 +118,13 @@ const faults: Readonly<Record<string, Fault>> = {
     stream: cut(frames, 2),
     afterCommit: true,
   },
-  "ends after text": { status: 502, code: "upstream_unreachable", whole: answer({ headers: type, writes: [half], ending: "cut" }), stream: sse(frames.slice(0, 2)), afterCommit: true },
+  "ends after text": {
+    status: 502,
+    code: "upstream_unreachable",
+    whole: answer({ headers: type, writes: [half], ending: "cut" }),
+    stream: sse(frames.slice(0, 2)),
+    afterCommit: true,
+  },
   "is reset after text": {
     status: 502,
     code: "upstream_unreachable",
@@ -175,7 +186,9 @@ describe("alone, an upstream that", () => {
       expect(answered.error, answered.raw).toBeDefined();
       expect(answered.status, answered.raw).toBe(stream && fault.afterCommit ? 200 : fault.status);
       const kept = await gateway.kept(answered);
-      expect(kept.members).toMatchObject([{ model: "bad/bad", status: "failed", error: { code: expect.stringMatching(`^${fault.code}$`) } }]);
+      expect(kept.members).toMatchObject([
+        { model: "bad/bad", status: "failed", error: { code: expect.stringMatching(`^${fault.code}$`) } },
+      ]);
       expectBooked(kept, upstream.requests.length - seen);
     }
     await expectClosed(upstream);
@@ -221,7 +234,11 @@ describe("in panels, beside an upstream that", () => {
       const kept = await gateway.kept(answered);
       expect(upstream.requests.length - seen).toBe(calls);
       expectBooked(kept, calls);
-      expect(kept.members[0]).toMatchObject({ model: "bad/bad", status: "failed", error: { code: expect.stringMatching(`^${fault.code}$`) } });
+      expect(kept.members[0]).toMatchObject({
+        model: "bad/bad",
+        status: "failed",
+        error: { code: expect.stringMatching(`^${fault.code}$`) },
+      });
     }
     await expectClosed(upstream);
   });
@@ -298,8 +315,7 @@ test("a finish reason and then the end is a whole answer", async () => {
   }
 });
 
-// The leaf reads on after the finish reason, and takes the closed socket for a cut answer.
-test.fails("a finish reason and then a closed socket is a whole answer", async () => {
+test("a finish reason and then a closed socket is a whole answer", async () => {
   const frames = chunkStream(["4", "2"], { done: false });
   const upstream = await startUpstream({ cut: once(cut(frames, frames.length)) }, onTestFinished);
   const gateway = await startGateway({ providers: { up: provider(upstream) } });
@@ -357,6 +373,10 @@ test("of several that limit the rate the smallest Retry-After counts; of differe
   const mixed = await gateway.ask({ model: "mixed" });
   expectHonest(mixed, [upstream]);
   expect(mixed.status).toBe(502);
-  for (const line of ["up/a: upstream_rate_limited (HTTP 429)", "up/dead: upstream_error (HTTP 500)", "up/busy: upstream_overloaded (HTTP 503)"])
+  for (const line of [
+    "up/a: upstream_rate_limited (HTTP 429)",
+    "up/dead: upstream_error (HTTP 500)",
+    "up/busy: upstream_overloaded (HTTP 503)",
+  ])
     expect(mixed.error?.message).toContain(line);
 });

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import OpenAI from "openai";
 import { stringify } from "yaml";
-import { serve, type Running } from "../../src/serve.ts";
+import { serve } from "../../src/serve.ts";
 import { startUpstream, type OnFinished, type Scripts, type Upstream } from "./upstream.ts";
 
 /** The key that tests send. */
@@ -24,7 +24,7 @@ export interface Gateway {
   readonly logs: readonly Fields[];
   /** The lines of finished requests. */
   readonly requestLogs: readonly Fields[];
-  readonly close: Running["close"];
+  close(): Promise<void>;
   /** Posts a chat request with the client's key. A string or bytes go out as they are; `model` and `messages` have defaults. */
   chat(body: Fields | string | Uint8Array, init?: RequestInit): Promise<Response>;
   /** Asks any path under the origin with the client's key. */
@@ -68,7 +68,7 @@ export async function startGateway(config: Fields, onFinished: OnFinished): Prom
     get requestLogs() {
       return logs().filter(({ msg }) => msg === "request");
     },
-    close: running.close,
+    close: () => running.close(),
     chat: (given, init = {}) =>
       fetch(`${running.url}/v1/chat/completions`, {
         method: "POST",
@@ -149,7 +149,11 @@ export function sendRaw(port: number, parts: readonly (string | Uint8Array)[]): 
 }
 
 /** Status, headers and body of a raw answer that ended with its connection. */
-export function parseRaw(text: string): { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string } {
+export function parseRaw(text: string): {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+} {
   const [head = "", ...rest] = text.split("\r\n\r\n");
   const [line = "", ...fields] = head.split("\r\n");
   const headers = Object.fromEntries(

@@ -42,8 +42,11 @@ function rendered(completion: Completion, rendering: Rendering): string {
   });
 }
 
+const ascii = /^[\x20-\x7e]*$/;
+
 function latin1(value: unknown): string {
-  return Buffer.from(JSON.stringify(value), "utf8").toString("latin1");
+  const json = JSON.stringify(value);
+  return ascii.test(json) ? json : Buffer.from(json, "utf8").toString("latin1");
 }
 
 /** The upstream's own bytes with identity, and usage where it is a sum, replaced in place. All but the ends stays its Buffer. */

@@ -4,7 +4,7 @@ import { GatewayError } from "../../model/errors.ts";
 import { closingQuote } from "../../model/json-scan.ts";
 import { inbandError } from "./errors.ts";
 import { canonicalText, finishReason, isDraft, type Draft } from "./message.ts";
-import { readUsage } from "./usage.ts";
+import { canonicalUsage, readUsage } from "./usage.ts";
 
 /** How often whole answers went out unread, and how often they had to be made canonical. For metrics. */
 export const answerPaths = { unread: 0, parsed: 0, canonical: 0 };
@@ -116,12 +116,19 @@ function canonicalBody(body: Draft, context: AnswerContext): boolean {
     throw new GatewayError("upstream_protocol", `${context.upstream} sent an answer without choices.`, { upstream: context.upstream });
   }
   for (const [position, choice] of choices.entries()) if (isDraft(choice)) odd = canonicalChoice(choice, position, context) || odd;
+  const { usage } = body;
+  if (isDraft(usage) && readUsage(usage) && canonicalUsage(usage)) odd = true;
+  if (body["object"] !== "chat.completion") {
+    body["object"] = "chat.completion";
+    odd = true;
+  }
   if (typeof body["created"] !== "number") odd = true;
   return odd;
 }
 
 const shortest = '"choices":[{"index":0,"message":{"role":"assistant","content":"';
-const plainEnd = /^"(?:,"refusal":null)?(?:,"annotations":\[\])?\},(?:"logprobs":null,)?"finish_reason":"(?:stop|length)"(?:,"logprobs":null)?\}\],"usage":/;
+const plainEnd =
+  /^"(?:,"refusal":null)?(?:,"annotations":\[\])?\},(?:"logprobs":null,)?"finish_reason":"(?:stop|length)"(?:,"logprobs":null)?\}\],"usage":/;
 
 /** The balanced object that `text` starts with; undefined when it is not one. */
 function leadingObject(text: string): string | undefined {
@@ -153,7 +160,9 @@ function unreadUsage(text: string): Completion["usage"] {
   const rest = text.slice(end);
   const found = plainEnd.exec(rest);
   const usage = found && !rest.includes('"error"') ? leadingObject(rest.slice(found[0].length)) : undefined;
-  return usage === undefined ? undefined : readUsage(JSON.parse(usage));
+  if (usage === undefined) return undefined;
+  const wire = JSON.parse(usage) as Draft;
+  return canonicalUsage(wire) ? undefined : readUsage(wire);
 }
 
 /** A whole answer whose choices are parsed when somebody looks, once. */
@@ -217,5 +226,6 @@ export function readAnswer(bytes: Buffer, context: AnswerContext): Completion {
   const odd = canonicalBody(body, context);
   if (odd || !valid) answerPaths.canonical += 1;
   else answerPaths.parsed += 1;
-  return toCompletion(body, odd || !valid ? undefined : bytes);
+  // Written anew as a whole, so that no field is lost that nobody here knows.
+  return toCompletion(body, odd || !valid ? Buffer.from(JSON.stringify(body)) : bytes);
 }

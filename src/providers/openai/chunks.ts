@@ -9,7 +9,7 @@ import { deltasOf } from "./deltas.ts";
 import { inbandError } from "./errors.ts";
 import { canonicalText, finishReason, isDraft, saysFinished, type Draft } from "./message.ts";
 import { ToolStream } from "./tool-stream.ts";
-import { readUsage } from "./usage.ts";
+import { canonicalUsage, readUsage } from "./usage.ts";
 
 /** How often chunks went out as they came, and how often they had to be parsed or made canonical. For metrics. */
 export const chunkPaths = { template: 0, spliced: 0, canonical: 0, invalidUtf8: 0 };
@@ -173,20 +173,28 @@ export class ChunkReader {
     return this.#take();
   }
 
-  event(data: string): void {
-    if (data.trim() === "[DONE]") {
+  event(dispatched: string): void {
+    if (dispatched.trim() === "[DONE]") {
       this.#done = true;
       return;
     }
+    // Several lines of data leave as one: in JSON a line can only end between tokens.
+    const data = dispatched.includes("\n") ? dispatched.replaceAll("\n", " ") : dispatched;
     const chunk = this.#parse(data);
     if (chunk["error"] !== undefined && chunk["error"] !== null) throw inbandError(this.#options.upstream, chunk, this.#options.wallMs());
     if (chunk["object"] === "error") throw inbandError(this.#options.upstream, chunk, this.#options.wallMs());
     this.#identify(chunk);
-    let odd = "error" in chunk;
-    if (odd) delete chunk["error"];
+    let odd = "error" in chunk || chunk["object"] !== "chat.completion.chunk";
+    delete chunk["error"];
     const { choices } = chunk;
     const usage = readUsage(chunk["usage"]) ?? readUsage(isDraft(chunk["x_groq"]) ? chunk["x_groq"]["usage"] : undefined);
-    if (usage) this.usage = usage;
+    if (usage) {
+      this.usage = usage;
+      if (isDraft(chunk["usage"]) && canonicalUsage(chunk["usage"])) odd = true;
+    } else if (chunk["usage"] !== undefined && chunk["usage"] !== null) {
+      chunk["usage"] = null;
+      odd = true;
+    }
     if (!Array.isArray(choices) || choices.length === 0) {
       if (usage && chunk["usage"]) this.usageBytes = this.#frame(data, chunk, !Array.isArray(choices) || odd);
       return;
@@ -243,7 +251,7 @@ export class ChunkReader {
   /** Makes one choice canonical in place and keeps it, or drops what comes after its end; true when it was odd. */
   #choice(choice: Draft, position: number, kept: Draft[]): boolean {
     let odd = false;
-    if (typeof choice["index"] !== "number") {
+    if (!Number.isInteger(choice["index"]) || Number(choice["index"]) < 0) {
       choice["index"] = position;
       odd = true;
     }
@@ -260,6 +268,10 @@ export class ChunkReader {
     const delta = choice["delta"] as Draft;
     odd = this.#role(delta, state) || odd;
     odd = canonicalText(delta) || odd;
+    if (choice["logprobs"] !== undefined && choice["logprobs"] !== null && !isDraft(choice["logprobs"])) {
+      choice["logprobs"] = null;
+      odd = true;
+    }
     odd = this.#tools(choice, delta, state) || odd;
     kept.push(choice);
     return odd;
@@ -349,9 +361,9 @@ export class ChunkReader {
   #rewritten(chunk: Draft): string {
     chunkPaths.canonical += 1;
     const { id, model, created } = this.#options.identity;
-    if (!this.#options.wantsUsage && (chunk["usage"] === null || !Array.isArray(chunk["choices"]))) delete chunk["usage"];
-    const { id: _i, object, created: _c, model: _m, ...rest } = chunk;
-    return `data: ${latin1(JSON.stringify({ id, object: object ?? "chat.completion.chunk", created, model, ...rest }))}\n\n`;
+    if (!this.#options.wantsUsage) delete chunk["usage"];
+    const { id: _i, object: _o, created: _c, model: _m, ...rest } = chunk;
+    return `data: ${latin1(JSON.stringify({ id, object: "chat.completion.chunk", created, model, ...rest }))}\n\n`;
   }
 
   /** The chunk's own text with identity replaced in place, and `"usage":null` cut when the client did not ask for usage. */
@@ -384,7 +396,7 @@ export class ChunkReader {
 
   /** Remembers the chunk as a template when all that may change in its like is one string. */
   #learn(data: string, chunk: Draft): void {
-    if (this.#choices.size === 0 || data.includes("\n")) return;
+    if (this.#choices.size === 0) return;
     const [choice] = chunk["choices"] as Draft[];
     if ((chunk["choices"] as unknown[]).length !== 1 || !choice || saysFinished(choice["finish_reason"]) || choice["logprobs"]) return;
     const delta = choice["delta"] as Draft;

@@ -88,6 +88,7 @@ function codeOf(status: number, told: Told | undefined): ErrorCode {
   if (status === 404) return "upstream_model_not_found";
   if (status === 408 || status === 504) return "upstream_timeout";
   if (status === 429) return "upstream_rate_limited";
+  if (status === 508) return "loop_detected";
   if (status === 503 || status === 529) return "upstream_overloaded";
   if (status >= 500 || status === 424) return "upstream_error";
   return status >= 400 ? "upstream_invalid" : "upstream_protocol";

@@ -60,8 +60,23 @@ function nameReasoning(message: Draft): boolean {
   return true;
 }
 
+const textFields = ["content", "reasoning_content", "refusal"] as const;
+
+/** A number or an object where text belongs says nothing that a client could read, and makes it fail. */
+function dropOtherThanText(message: Draft): boolean {
+  let odd = false;
+  for (const field of textFields) {
+    const value = message[field];
+    if (value === undefined || value === null || typeof value === "string") continue;
+    delete message[field];
+    odd = true;
+  }
+  return odd;
+}
+
 /** Makes the text side of a message or delta canonical; true when it had to change something. */
 export function canonicalText(message: Draft): boolean {
   const flattened = flattenContent(message);
-  return nameReasoning(message) || flattened;
+  const named = nameReasoning(message);
+  return dropOtherThanText(message) || named || flattened;
 }

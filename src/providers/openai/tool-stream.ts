@@ -10,6 +10,8 @@ interface StreamedCall {
   readonly custom: boolean;
   /** All arguments so far, to tell when they are complete. */
   text: string;
+  /** Their last character but white space. */
+  last: string;
   /** Fragments that wait until the calls before are complete. */
   held: string[];
   opened: boolean;
@@ -22,7 +24,15 @@ interface Verdict {
   readonly fragments: Draft[];
 }
 
-function complete(text: string): boolean {
+function lastOf(text: string, before: string): string {
+  return text.trimEnd().at(-1) ?? before;
+}
+
+/** What ends in another way than these may go on: `1` becomes `12`. */
+const closing = new Set(["}", "]", '"']);
+
+function complete({ text, last }: StreamedCall): boolean {
+  if (!closing.has(last)) return false;
   try {
     JSON.parse(text);
     return true;
@@ -89,11 +99,12 @@ export class ToolStream {
     const repeated = "id" in fragment || "type" in fragment || "name" in body;
     const odd = repeated || fragment["index"] !== known.index || typeof said !== "string" || !this.#mayStream(known);
     known.text += text;
+    known.last = lastOf(text, known.last);
     if (!this.#mayStream(known)) {
       known.held.push(text);
       return { odd: true, fragments: [] };
     }
-    if (known.held.length === 0 && !odd) return { odd, fragments: [fragment] };
+    if (known.opened && !odd) return { odd, fragments: [fragment] };
     const held = known.held.join("");
     known.held = [];
     const opening = known.opened ? [] : [this.#open(known)];
@@ -126,7 +137,7 @@ export class ToolStream {
     const { index: theirs, id: _id, type: _type, function: _function, custom: _custom, ...extra } = fragment;
     const name = typeof body["name"] === "string" ? body["name"] : "";
     const id = typeof given === "string" && given !== "" ? given : this.#mintId(index);
-    const call: StreamedCall = { index, theirs, id, name, custom, text, held: [], opened: false, extra };
+    const call: StreamedCall = { index, theirs, id, name, custom, text, last: lastOf(text, ""), held: [], opened: false, extra };
     this.#calls.push(call);
     const said = body[custom ? "input" : "arguments"];
     const odd = theirs !== index || id !== given || fragment["type"] !== (custom ? "custom" : "function") || typeof said !== "string";
@@ -144,9 +155,7 @@ export class ToolStream {
 
   /** All calls before this one are complete, so nothing of theirs can come after it. */
   #mayStream(call: StreamedCall): boolean {
-    return (
-      call.opened || this.#calls.slice(0, call.index).every((before) => before.held.length === 0 && before.opened && complete(before.text))
-    );
+    return call.opened || this.#calls.slice(0, call.index).every((before) => before.held.length === 0 && before.opened && complete(before));
   }
 
   #open(call: StreamedCall): Draft {

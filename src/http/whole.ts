@@ -1,0 +1,39 @@
+import type { ServerResponse } from "node:http";
+import type { Call } from "../model/call.ts";
+import { complete } from "../model/complete.ts";
+import { textOf } from "../model/completion.ts";
+import { GatewayError } from "../model/errors.ts";
+import { answerHeaders, usd } from "./answer-headers.ts";
+import { rootCall, type Asked } from "./asked.ts";
+import type { Outcome } from "./closing.ts";
+import { extensionOf } from "./extension.ts";
+import { completionPieces } from "./openai/completion.ts";
+
+/** Answers a request as one JSON body. Throws what the model throws; nothing has gone out then. */
+export async function answerWhole(asked: Asked, call: Call, reply: ServerResponse): Promise<Outcome> {
+  const { entry, request, narrowing, entered } = asked;
+  const child = rootCall(call, entry);
+  const result = await complete(entry.model, request, child);
+  if (!result.ok) throw result.error;
+  const { completion } = result;
+  const pieces = completionPieces(completion, {
+    identity: call.identity,
+    usage: call.ledger.usage(),
+    summed: call.ledger.legs.length > 1,
+    extension: narrowing.expose === "none" ? undefined : extensionOf(call, narrowing.expose, call.clock.now()),
+  });
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  const headers = ["content-type", "application/json", "content-length", String(length), ...entered.headers, ...answerHeaders(call, entry)];
+  headers.push("x-chorale-cost-usd", usd(call), "server-timing", `total;dur=${Math.round(call.clock.now() - entered.startMs)}`);
+  if (reply.destroyed) throw new GatewayError("client_closed", "The client closed the connection.");
+  reply.writeHead(200, headers);
+  for (const [index, piece] of pieces.entries()) {
+    if (index < pieces.length - 1) reply.write(piece, "latin1");
+    else reply.end(piece, "latin1");
+  }
+  return {
+    status: 200,
+    stream: false,
+    ...(entered.served.logContent ? { content: { messages: request.body.messages, answer: textOf(completion) } } : {}),
+  };
+}

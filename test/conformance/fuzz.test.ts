@@ -1,0 +1,129 @@
+import * as fc from "fast-check";
+import { expect, onTestFinished, test } from "vitest";
+import { startPair } from "../support/gateway.ts";
+import { validateError, validateStream } from "../support/stream-validator.ts";
+import { chunkStream, completionJson, json, sse } from "../support/upstream.ts";
+
+const call = { id: "call_1", type: "function", function: { name: "add", arguments: "{}" } };
+const valid = {
+  model: "up/a",
+  messages: [
+    { role: "system", content: "Be brief." },
+    { role: "user", content: [{ type: "text", text: "Hi" }], name: "ada" },
+    { role: "assistant", content: null, tool_calls: [call] },
+    { role: "tool", tool_call_id: "call_1", content: "4" },
+  ],
+  temperature: 1,
+  n: 1,
+  stop: ["x"],
+  max_tokens: 5,
+  logprobs: true,
+  top_logprobs: 2,
+  stream: false,
+  seed: 1,
+  tools: [{ type: "function", function: { name: "add", parameters: {} } }],
+  tool_choice: "auto",
+  response_format: { type: "json_schema", json_schema: { name: "x", schema: {} } },
+  logit_bias: { 1: 2 },
+  metadata: { a: "b" },
+  chorale: { expose: "summary", budget: { usd: 1 } },
+};
+
+type Path = readonly (string | number)[];
+
+function pathsOf(value: unknown, at: Path = []): Path[] {
+  if (typeof value !== "object" || value === null) return [at];
+  const entries: [string | number, unknown][] = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
+  return [at, ...entries.flatMap(([key, inner]) => pathsOf(inner, [...at, key]))];
+}
+
+const nested = (depth: number) => Array.from({ length: depth }).reduce<unknown>((inner) => [inner], 0);
+const hostile = fc.oneof(
+  fc.constantFrom<unknown>(
+    null,
+    true,
+    "",
+    0,
+    -1,
+    1e308,
+    0.5,
+    [],
+    {},
+    [null],
+    "x".repeat(10_000),
+    nested(150),
+    nested(300),
+    Number.MAX_SAFE_INTEGER,
+  ),
+  fc.jsonValue(),
+);
+
+/** The body with the value at `path` replaced, or removed where the new one is undefined. */
+function mutated(body: unknown, [key, ...rest]: Path, value: unknown): unknown {
+  if (key === undefined) return value;
+  const copy = (Array.isArray(body) ? [...(body as unknown[])] : { ...(body as object) }) as Record<string | number, unknown>;
+  const inner = mutated(copy[key], rest, value);
+  if (inner === undefined && !Array.isArray(copy)) delete copy[key];
+  else copy[key] = inner;
+  return copy;
+}
+
+test("A-FUZ-01 no mutation of a body makes the gateway fail", { timeout: 15_000 }, async () => {
+  const { gateway } = await startPair(
+    { a: json(200, completionJson("4")), "*": json(200, completionJson("4")) },
+    { onFinished: onTestFinished },
+  );
+  const paths = pathsOf(valid).filter((path) => path.length > 0);
+  const change = fc.record({ path: fc.constantFrom(...paths), value: fc.option(hostile, { nil: undefined }) });
+  await fc.assert(
+    fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 3 }), async (changes) => {
+      let body: unknown = valid;
+      for (const { path, value } of changes) {
+        try {
+          body = mutated(body, path, value);
+        } catch {
+          // An earlier change removed the place of this one.
+        }
+      }
+      const response = await gateway.chat(JSON.stringify(body) ?? "");
+      const text = await response.text();
+      expect(response.status < 500 && (response.status === 200 || response.status >= 400)).toBe(true);
+      if (response.status === 200 && response.headers.get("content-type")?.startsWith("text/event-stream"))
+        expect(validateStream(text, { usage: false })).toEqual([]);
+      else if (response.status !== 200) expect(validateError(text, response.headers)).toEqual([]);
+    }),
+    { numRuns: 1000 },
+  );
+  expect((await gateway.chat({})).status).toBe(200);
+});
+
+test("no mutation of an upstream's stream makes a client's stream invalid", { timeout: 15_000 }, async () => {
+  const { gateway, upstream } = await startPair({}, { onFinished: onTestFinished });
+  const frames = chunkStream(["a", "b"], { tools: [{ id: "call_1", name: "add", arguments: ["{", "}"] }], usage: true });
+  const chunks = frames.slice(0, -1).map((frame) => JSON.parse(frame.slice(6)) as unknown);
+  const change = fc.record({
+    chunk: fc.nat(chunks.length - 1),
+    pick: fc.nat(),
+    value: fc.option(hostile, { nil: undefined }),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 2 }), fc.boolean(), async (changes, pause) => {
+      const sent = [...chunks];
+      for (const { chunk, pick, value } of changes) {
+        const paths = pathsOf(sent[chunk]).filter((path) => path.length > 0);
+        sent[chunk] = mutated(sent[chunk], paths[pick % Math.max(1, paths.length)] ?? [], value) ?? {};
+      }
+      const writes = [...sent.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`), "data: [DONE]\n\n"];
+      upstream.script({ s: sse(pause ? writes : [writes.join("")]) });
+      const response = await gateway.chat({ model: "up/s", stream: true });
+      const text = await response.text();
+      if (response.status !== 200) expect(validateError(text, response.headers)).toEqual([]);
+      else if (text.endsWith("data: [DONE]\n\n")) {
+        // A name that is gone can not be made up, nor arguments.
+        const wrong = validateStream(text, { usage: false }).filter((found) => !/^arguments are no JSON|has no name$/.test(found));
+        expect(wrong).toEqual([]);
+      } else expect(validateStream(text, { usage: false, end: "error" })).toEqual([]);
+    }),
+    { numRuns: 400 },
+  );
+});
