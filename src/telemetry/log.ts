@@ -22,7 +22,7 @@ export interface LogOptions {
 
 /** The process log: one JSON object a line, written asynchronously, redacted as a whole line. */
 export function openLog({ level, redact, destination }: LogOptions): Logger {
-  const out = destination ?? pino.destination({ dest: 1, sync: false, minLength: 8192, periodicFlush: 200 });
+  const out = destination ?? pino.destination({ dest: 1, sync: false, minLength: 32_768, maxWrite: 65_536, periodicFlush: 200 });
   const line = {
     write(text: string) {
       out.write(redact(text));

@@ -36,7 +36,7 @@ export interface Gateway {
 export const messages = [{ role: "user", content: "What is 2+2?" }] as const;
 
 /** Starts a gateway over a config. Store in memory, port free, one key; `config` wins over each of these sections. */
-export async function startGateway(config: Fields, onFinished: OnFinished): Promise<Gateway> {
+async function startGateway(config: Fields, onFinished: OnFinished): Promise<Gateway> {
   const folder = mkdtempSync(join(tmpdir(), "chorale-gateway-"));
   const path = join(folder, "chorale.yaml");
   const { server, ...rest } = config;

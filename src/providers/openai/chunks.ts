@@ -184,8 +184,8 @@ export class ChunkReader {
     if (chunk["error"] !== undefined && chunk["error"] !== null) throw inbandError(this.#options.upstream, chunk, this.#options.wallMs());
     if (chunk["object"] === "error") throw inbandError(this.#options.upstream, chunk, this.#options.wallMs());
     this.#identify(chunk);
-    let odd = "error" in chunk || chunk["object"] !== "chat.completion.chunk";
-    delete chunk["error"];
+    let odd = "error" in chunk;
+    if (odd) delete chunk["error"];
     const { choices } = chunk;
     const usage = readUsage(chunk["usage"]) ?? readUsage(isDraft(chunk["x_groq"]) ? chunk["x_groq"]["usage"] : undefined);
     if (usage) {
@@ -376,6 +376,7 @@ export class ChunkReader {
       ["id", this.#idJson],
       ["model", this.#modelJson],
       ["created", this.#createdJson],
+      ["object", '"chat.completion.chunk"'],
     ] as const) {
       const span = spans.get(key);
       if (span) cuts.push([span[1], span[2], put]);

@@ -42,7 +42,7 @@ function text(value: unknown): string | undefined {
 }
 
 /** The error in an upstream's body, in any of the shapes that servers use; undefined when there is none. */
-export function readError(body: unknown): Told | undefined {
+function readError(body: unknown): Told | undefined {
   const outer = Array.isArray(body) ? (body as readonly unknown[])[0] : body;
   if (!isRecord(outer)) return undefined;
   const inner =
