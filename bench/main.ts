@@ -64,7 +64,7 @@ function plan(): Plan {
     starts: 5,
     windowMs: 750,
     latencyMs: 2000,
-    warmUpMs: 3000,
+    warmUpMs: 5000,
     limitMs,
   };
 }

@@ -319,18 +319,18 @@ function newValues(bounds: Bounds, journal: Journal | undefined): Pick<Store, "g
 
 /** Newest so many, in a ring: a Map that is emptied at its front gets slower with each entry that it has lost. */
 function newRequests(bounds: Bounds): Pick<Store, "putRequest" | "getRequest"> {
-  const requests = new Map<string, RequestRecord>();
+  const requests = new Map<string, { readonly record: RequestRecord; readonly place: number }>();
   const ring: (string | undefined)[] = [];
   let puts = 0;
   let oldest = 0;
-  const drop = (at: number) => {
-    const id = ring[at % bounds.requests];
-    ring[at % bounds.requests] = undefined;
+  const drop = (place: number) => {
+    const id = ring[place % bounds.requests];
+    ring[place % bounds.requests] = undefined;
     if (id !== undefined) requests.delete(id);
   };
-  const isExpired = (at: number, now: number) => {
-    const record = requests.get(ring[at % bounds.requests] ?? "");
-    return record === undefined || record.at + requestTtlMs <= now;
+  const isExpired = (place: number, now: number) => {
+    const kept = requests.get(ring[place % bounds.requests] ?? "");
+    return kept === undefined || kept.record.at + requestTtlMs <= now;
   };
   return {
     putRequest: async (record) => {
@@ -339,16 +339,16 @@ function newRequests(bounds: Bounds): Pick<Store, "putRequest" | "getRequest"> {
         drop(oldest);
         oldest += 1;
       }
-      // The same id again only replaces its record: a second place in the ring would drop it early.
-      if (!requests.has(id)) {
-        ring[puts % bounds.requests] = id;
-        puts += 1;
-      }
-      requests.set(id, record);
+      // The same id again is the newest: its old place stays empty.
+      const before = requests.get(id);
+      if (before) ring[before.place % bounds.requests] = undefined;
+      ring[puts % bounds.requests] = id;
+      requests.set(id, { record, place: puts });
+      puts += 1;
     },
 
     getRequest: async (key, id, now) => {
-      const record = requests.get(pair(key, id));
+      const record = requests.get(pair(key, id))?.record;
       return record && record.at + requestTtlMs > now ? record : undefined;
     },
   };

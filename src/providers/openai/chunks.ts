@@ -1,18 +1,16 @@
-import { isAscii, isUtf8 } from "node:buffer";
 import type { Identity } from "../../model/call.ts";
 import { GatewayError, toGatewayError } from "../../model/errors.ts";
-import { CONTENT, Flag, type BatchEvent, type Delta } from "../../model/events.ts";
-import { closingQuote, scanJsonObject } from "../../model/json-scan.ts";
+import { CONTENT, Flag, type BatchEvent } from "../../model/events.ts";
 import type { Usage } from "../../model/usage.ts";
-import type { SseReader, Template } from "../../upstream/sse.ts";
+import type { SseReader } from "../../upstream/sse.ts";
+import { ChunkBatch, flagOf, utf8, type Part } from "./chunk-batch.ts";
+import { templateOf, type KnownChunk } from "./chunk-template.ts";
 import { deltasOf } from "./deltas.ts";
 import { inbandError } from "./errors.ts";
+import { chunkPaths, FrameWriter, wellFormed } from "./frames.ts";
 import { canonicalText, finishReason, isDraft, saysFinished, type Draft } from "./message.ts";
 import { ToolStream } from "./tool-stream.ts";
 import { canonicalUsage, readUsage } from "./usage.ts";
-
-/** How often chunks went out as they came, and how often they had to be parsed or made canonical. For metrics. */
-export const chunkPaths = { template: 0, spliced: 0, canonical: 0, invalidUtf8: 0 };
 
 export interface ChunkOptions {
   readonly identity: Identity;
@@ -21,63 +19,14 @@ export interface ChunkOptions {
   /** The client asked for usage: `usage` stays where the upstream put it. */
   readonly wantsUsage: boolean;
   readonly wallMs: () => number;
+  /** The request's `n`; 1 when absent. */
+  readonly choices?: number;
 }
-
-/** A template with what leaves in its place, and what it means. */
-interface KnownChunk extends Template {
-  readonly putHead: string;
-  readonly putTail: string;
-  readonly type: "text" | "reasoning" | "refusal";
-  readonly choice: number;
-}
-
-/** What a batch was made of, for whoever looks at its deltas. */
-type Part = { readonly chunk: Draft } | { readonly known: KnownChunk; readonly text: string };
 
 interface ChoiceState {
   role: boolean;
   ended: boolean;
   readonly tools: ToolStream;
-}
-
-const templated = [
-  ['"delta":{"content":"', "text"],
-  ['"delta":{"reasoning_content":"', "reasoning"],
-  ['"delta":{"reasoning":"', "reasoning"],
-  ['"delta":{"refusal":"', "refusal"],
-] as const;
-
-function utf8(latin1: string): string {
-  const bytes = Buffer.from(latin1, "latin1");
-  return isAscii(bytes) ? latin1 : bytes.toString("utf8");
-}
-
-function latin1(text: string): string {
-  return Buffer.from(text, "utf8").toString("latin1");
-}
-
-/** A canonical batch. Its deltas are parsed when somebody looks, once. */
-class ChunkBatch implements BatchEvent {
-  readonly type = "batch";
-  readonly bytes: string;
-  readonly flags: number;
-  readonly #parts: readonly Part[];
-  #deltas: readonly Delta[] | undefined;
-
-  constructor(bytes: string, flags: number, parts: readonly Part[]) {
-    this.bytes = bytes;
-    this.flags = flags;
-    this.#parts = parts;
-  }
-
-  get deltas(): readonly Delta[] {
-    this.#deltas ??= this.#parts.flatMap((part) => {
-      if ("chunk" in part) return deltasOf(part.chunk);
-      const { type, choice } = part.known;
-      return [{ type, choice, text: JSON.parse(`"${utf8(part.text)}"`) as string }];
-    });
-    return this.#deltas;
-  }
 }
 
 /**
@@ -88,9 +37,7 @@ class ChunkBatch implements BatchEvent {
 export class ChunkReader {
   readonly #options: ChunkOptions;
   readonly #choices = new Map<number, ChoiceState>();
-  readonly #idJson: string;
-  readonly #modelJson: string;
-  readonly #createdJson: string;
+  readonly #frames: FrameWriter;
   #known: KnownChunk | undefined;
   #bytes = "";
   #flags = 0;
@@ -108,9 +55,7 @@ export class ChunkReader {
 
   constructor(options: ChunkOptions) {
     this.#options = options;
-    this.#idJson = latin1(JSON.stringify(options.identity.id));
-    this.#modelJson = latin1(JSON.stringify(options.identity.model));
-    this.#createdJson = String(options.identity.created);
+    this.#frames = new FrameWriter(options.identity, options.wantsUsage);
   }
 
   /** `[DONE]` was seen. */
@@ -118,9 +63,9 @@ export class ChunkReader {
     return this.#done;
   }
 
-  /** Every choice that was seen has ended, and there was one. */
+  /** As many choices as were asked for were seen, and all have ended. */
   get complete(): boolean {
-    return this.#choices.size > 0 && [...this.#choices.values()].every((choice) => choice.ended);
+    return this.#choices.size >= (this.#options.choices ?? 1) && [...this.#choices.values()].every((choice) => choice.ended);
   }
 
   /** Identity as the upstream gave it, once a chunk was seen. */
@@ -196,11 +141,12 @@ export class ChunkReader {
       odd = true;
     }
     if (!Array.isArray(choices) || choices.length === 0) {
-      if (usage && chunk["usage"]) this.usageBytes = this.#frame(data, chunk, !Array.isArray(choices) || odd);
+      if (usage && chunk["usage"])
+        this.usageBytes = !Array.isArray(choices) || odd ? this.#frames.rewritten(chunk) : this.#frames.kept(data);
       return;
     }
     if (usage && chunk["usage"]) {
-      this.usageBytes = this.#rewritten({ ...chunk, choices: [] });
+      this.usageBytes = this.#frames.rewritten({ ...chunk, choices: [] });
       delete chunk["usage"];
       odd = true;
     }
@@ -336,89 +282,22 @@ export class ChunkReader {
   }
 
   #emit(data: string, chunk: Draft, odd: boolean): void {
-    this.#bytes += this.#frame(data, chunk, odd);
+    this.#bytes += odd ? this.#frames.rewritten(chunk) : this.#frames.kept(data);
     this.#parts.push({ chunk });
     let flags = 0;
     for (const delta of deltasOf(chunk)) flags |= flagOf(delta);
     this.#flags |= flags;
     if ((flags & CONTENT) !== 0) this.contentChunks += 1;
     for (const choice of chunk["choices"] as Draft[]) if ("role" in (choice["delta"] as Draft)) this.#flags |= Flag.role;
-    if (!odd) this.#learn(data, chunk);
+    if (!odd) this.#known = templateOf(data, chunk, this.#frames) ?? this.#known;
   }
 
   /** Writes a chunk of our own beside the upstream's. */
   #write(index: number, delta: Draft, reason: string | undefined): void {
     const chunk: Draft = { object: "chat.completion.chunk", choices: [{ index, delta, logprobs: null, finish_reason: reason ?? null }] };
-    this.#bytes += this.#rewritten(chunk);
+    this.#bytes += this.#frames.rewritten(chunk);
     this.#parts.push({ chunk });
     this.#flags |= reason === undefined ? Flag.role : Flag.end;
-  }
-
-  #frame(data: string, chunk: Draft, odd: boolean): string {
-    return odd ? this.#rewritten(chunk) : `data: ${this.#spliced(data)}\n\n`;
-  }
-
-  #rewritten(chunk: Draft): string {
-    chunkPaths.canonical += 1;
-    const { id, model, created } = this.#options.identity;
-    if (!this.#options.wantsUsage) delete chunk["usage"];
-    const { id: _i, object: _o, created: _c, model: _m, ...rest } = chunk;
-    return `data: ${latin1(JSON.stringify({ id, object: "chat.completion.chunk", created, model, ...rest }))}\n\n`;
-  }
-
-  /** The chunk's own text with identity replaced in place, and `"usage":null` cut when the client did not ask for usage. */
-  #spliced(data: string): string {
-    chunkPaths.spliced += 1;
-    const { spans } = scanJsonObject(data);
-    const cuts: (readonly [number, number, string])[] = [];
-    const missing: string[] = [];
-    for (const [key, put] of [
-      ["id", this.#idJson],
-      ["model", this.#modelJson],
-      ["created", this.#createdJson],
-      ["object", '"chat.completion.chunk"'],
-    ] as const) {
-      const span = spans.get(key);
-      if (span) cuts.push([span[1], span[2], put]);
-      else missing.push(`"${key}":${put},`);
-    }
-    const usage = spans.get("usage");
-    if (usage && !this.#options.wantsUsage) cuts.push(memberCut(data, usage));
-    cuts.sort(([a], [b]) => a - b);
-    const open = data.indexOf("{") + 1;
-    let out = data.slice(0, open) + missing.join("");
-    let at = open;
-    for (const [from, to, put] of cuts) {
-      out += data.slice(at, from) + put;
-      at = to;
-    }
-    return out + data.slice(at);
-  }
-
-  /** Remembers the chunk as a template when all that may change in its like is one string. */
-  #learn(data: string, chunk: Draft): void {
-    if (this.#choices.size === 0) return;
-    const [choice] = chunk["choices"] as Draft[];
-    if ((chunk["choices"] as unknown[]).length !== 1 || !choice || saysFinished(choice["finish_reason"]) || choice["logprobs"]) return;
-    const delta = choice["delta"] as Draft;
-    if (Object.keys(delta).length !== 1) return;
-    for (const [needle, type] of templated) {
-      const at = data.indexOf(needle);
-      if (at < 0) continue;
-      const from = at + needle.length;
-      const to = closingQuote(data, from);
-      const marked = this.#spliced(`${data.slice(0, from)}\x01${data.slice(to)}`);
-      const mark = marked.indexOf("\x01");
-      this.#known = {
-        head: `data: ${data.slice(0, from)}`,
-        tail: `${data.slice(to)}\n\n`,
-        putHead: `data: ${marked.slice(0, mark)}`,
-        putTail: `${marked.slice(mark + 1)}\n\n`,
-        type,
-        choice: choice["index"] as number,
-      };
-      return;
-    }
   }
 
   #take(): BatchEvent | undefined {
@@ -430,33 +309,4 @@ export class ChunkReader {
     this.#parts = [];
     return batch;
   }
-}
-
-const flags: Partial<Record<Delta["type"], number>> = { "tool-call": Flag.tool, extra: Flag.other };
-
-function flagOf(delta: Delta): number {
-  const { type } = delta;
-  if (type === "text" || type === "reasoning" || type === "refusal" || type === "logprobs" || type === "end") return Flag[type];
-  return flags[type] ?? 0;
-}
-
-/** The span of a member with one of its commas. */
-function memberCut(text: string, [from, , to]: readonly [number, number, number]): readonly [number, number, string] {
-  let start = from;
-  while (text.charCodeAt(start - 1) <= 32) start -= 1;
-  if (text.charAt(start - 1) === ",") return [start - 1, to, ""];
-  let end = to;
-  while (text.charCodeAt(end) <= 32) end += 1;
-  return text.charAt(end) === "," ? [from, end + 1, ""] : [from, to, ""];
-}
-
-const highByte = /[\x80-\xff]/;
-
-/** Invalid UTF-8 becomes U+FFFD and is counted; a client would fail on it. */
-function wellFormed(text: string): string {
-  if (!highByte.test(text)) return text;
-  const bytes = Buffer.from(text, "latin1");
-  if (isUtf8(bytes)) return text;
-  chunkPaths.invalidUtf8 += 1;
-  return Buffer.from(bytes.toString("utf8"), "utf8").toString("latin1");
 }

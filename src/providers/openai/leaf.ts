@@ -105,8 +105,8 @@ export class OpenAiLeaf implements Model {
     try {
       const isStream = await this.#head(exchange, call);
       if (!isStream) yield* this.#whole(exchange, call);
-      else if (call.delivery === "stream") yield* this.#chunks(exchange, call, wire.wantsUsage);
-      else yield* this.#folded(exchange, call);
+      else if (call.delivery === "stream") yield* this.#chunks(exchange, call, this.#reader(request, call, wire.wantsUsage));
+      else yield* this.#folded(exchange, call, this.#reader(request, call, false));
     } catch (thrown) {
       throw toGatewayError(thrown, call.signal);
     } finally {
@@ -142,8 +142,11 @@ export class OpenAiLeaf implements Model {
     } else yield { type: "finish", completion, ...(completion.usage ? { usage: completion.usage } : {}) };
   }
 
-  async *#chunks(exchange: Exchange, call: Call, wantsUsage: boolean): AsyncGenerator<ModelEvent> {
-    const reader = new ChunkReader({ identity: call.identity, upstream: this.name, wantsUsage, wallMs: () => call.clock.wall() });
+  #reader({ body }: ChatRequest, { identity, clock }: Call, wantsUsage: boolean): ChunkReader {
+    return new ChunkReader({ identity, upstream: this.name, wantsUsage, wallMs: () => clock.wall(), choices: body.n ?? 1 });
+  }
+
+  async *#chunks(exchange: Exchange, call: Call, reader: ChunkReader): AsyncGenerator<ModelEvent> {
     let done = false;
     try {
       let started = false;
@@ -163,8 +166,7 @@ export class OpenAiLeaf implements Model {
   }
 
   /** Streamed upstream so that a cut leg can be billed for what it wrote, but told as one whole answer. */
-  async *#folded(exchange: Exchange, call: Call): AsyncGenerator<ModelEvent> {
-    const reader = new ChunkReader({ identity: call.identity, upstream: this.name, wantsUsage: false, wallMs: () => call.clock.wall() });
+  async *#folded(exchange: Exchange, call: Call, reader: ChunkReader): AsyncGenerator<ModelEvent> {
     const fold = newFold();
     let done = false;
     try {
