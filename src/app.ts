@@ -148,6 +148,8 @@ export function buildApp(door: Door, options: ServerOptions): FastifyInstance {
     requestTimeout: options.requestTimeoutMs,
     exposeHeadRoutes: true,
     forceCloseConnections: "idle",
+    // While it closes we answer ourselves: with our own errors, and with what still may be asked.
+    return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, maxParamLength: 500 },
     clientErrorHandler: refuseConnection,
     frameworkErrors: (error, request, reply) => {

@@ -17,7 +17,7 @@ import { systemClock } from "./model/clock.ts";
 import { newRetryBudget } from "./model/slot.ts";
 import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
-import { openLog, redactor, type LogOptions } from "./telemetry/log.ts";
+import { openLog, redactor, type LogOptions, type ProcessLog } from "./telemetry/log.ts";
 import { openPools, type Pools } from "./upstream/pools.ts";
 
 export interface ServeOptions {
@@ -37,8 +37,6 @@ export interface Running {
   /** Stops taking requests, lets running ones end within `drainMs`, and releases everything. */
   close(): Promise<void>;
 }
-
-type ProcessLog = ReturnType<typeof openLog>;
 
 interface Parts {
   readonly log: ProcessLog;
@@ -117,17 +115,17 @@ async function shutDown(
   // Readiness turns false and new requests are refused first; the listener closes while the rest runs out.
   const drained = inFlight.drain(drainMs);
   const closed = app.close();
-  await drained;
-  // Every answer has been written by now.
+  const late = Promise.withResolvers<void>();
+  using _late = systemClock.timer(drainMs + LAST_BYTES_MS, late.resolve);
+  await Promise.race([drained, late.promise]);
+  // Every answer has been written by now, or will never be.
   for (const client of clients) client.destroySoon();
   const leftMs = Math.max(LAST_BYTES_MS, startMs + drainMs - systemClock.now());
   using _slow = systemClock.timer(leftMs, () => app.server.closeAllConnections());
   await closed;
   await store.close();
   await pools.close();
-  await new Promise<void>((resolve) => {
-    log.flush(() => resolve());
-  });
+  await log.close();
 }
 
 /** What a reload does not change: the listener, its limits, the store and the log's level. */
@@ -141,7 +139,9 @@ const fixedAtStart: readonly ((config: Config) => unknown)[] = [
 export async function serve(options: ServeOptions): Promise<Running> {
   const { env, probe } = options;
   const { config, file } = await loadOrDiscover({ env, probe, ...(options.config === undefined ? {} : { path: options.config }) });
-  let redact = redactor(config.secrets);
+  // A request that began under an older config may still tell its secrets.
+  const secrets = new Set(config.secrets);
+  let redact = redactor([...secrets]);
   const log = openLog({
     level: config.log.level,
     redact: (text) => redact(text),
@@ -155,11 +155,12 @@ export async function serve(options: ServeOptions): Promise<Running> {
   const app = buildApp(door, config.server);
   const clients = clientsOf(app);
   const url = await listen(app, addressOf(config, log));
-  const reload = async () => {
+  const readAgain = async () => {
     if (file === undefined) return;
     try {
       const next = loadConfig({ path: file, env });
-      redact = redactor([...config.secrets, ...next.secrets]);
+      for (const secret of next.secrets) secrets.add(secret);
+      redact = redactor([...secrets]);
       current = await buildServed(next, { log, pools });
       const fixed = fixedAtStart.filter((section) => !isDeepStrictEqual(section(next), section(config)));
       if (fixed.length > 0) log.warn("some settings of server, store and log.level hold from the start only; restart to change them");
@@ -170,6 +171,9 @@ export async function serve(options: ServeOptions): Promise<Running> {
       log.error({ why }, "the config was not taken; the last good one stays");
     }
   };
+  let reloaded = Promise.resolve();
+  // One after the other: an older file must not win over a newer one.
+  const reload = () => (reloaded = reloaded.then(readAgain));
   const watcher = file === undefined ? undefined : watchConfig(file, () => void reload());
   const names = current.catalog.list().map(({ name }) => name);
   log.info({ url: `${url}/v1`, models: names.slice(0, 20), config: file ?? "none: discovered" }, "chorale is listening");

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { providers } from "../src/providers/registry.ts";
 import { strategies } from "../src/strategies/registry.ts";
 
-// The arrows of design section 1. What a folder may import besides itself; a file stands for that file alone.
+// The arrows of src/README.md. What a folder may import besides itself; a file stands for that file alone.
 const lower = ["model", "store", "telemetry", "upstream", "panel", "providers", "strategies", "learn", "config"];
 const arrows: Readonly<Record<string, readonly string[]>> = {
   model: [],

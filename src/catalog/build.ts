@@ -27,6 +27,7 @@ async function priceListFor(providers: ReadonlyMap<string, Provided>): Promise<P
 
 function toEntry(name: string, built: Built, leaves: LeafShelf): Entry {
   const { plan } = built.planned;
+  const { maxUsd = Infinity } = built;
   const leaf = built.kind === "leaf" ? leaves.of(plan) : undefined;
   if (leaf) return Object.freeze({ ...leaf, name, virtual: true });
   const price = (of: Plan) => leaves.of(of)?.price;
@@ -35,7 +36,8 @@ function toEntry(name: string, built: Built, leaves: LeafShelf): Entry {
     kind: built.kind,
     model: built.model,
     plan,
-    worstUsd: (promptTokens: number, completionTokens: number) => worstUsd(plan, price, { promptTokens, completionTokens }),
+    worstUsd: (promptTokens: number, completionTokens: number) =>
+      Math.min(worstUsd(plan, price, { promptTokens, completionTokens }), maxUsd),
     multiplier: multiplierOf(plan, price),
     virtual: true,
   });
@@ -59,9 +61,18 @@ export async function buildCatalog(config: Config, deps: CatalogDeps): Promise<C
   const built = names.map((name) => [name, tree.virtual(name, ["models", name])] as const);
   if (problems.length > 0) throw new ConfigError(problems, config.origin.file);
   const catalog = openCatalog(new Map(built.map(([name, model]) => [name, toEntry(name, model, leaves)])), leaves);
-  for (const { name, models } of config.keys) {
-    const missing = models.filter((model) => !model.includes("*") && catalog.get(model) === undefined);
-    if (missing.length > 0) warn(`key "${name}" may use ${missing.join(", ")}, of which there is none`);
-  }
+  for (const key of config.keys) warnOfKey(key, catalog, warn);
   return catalog;
+}
+
+/** Models of a key that nobody has, and bare names: a key is checked against the full name of a model. */
+function warnOfKey({ name, models }: Config["keys"][number], catalog: Catalog, warn: (message: string) => void): void {
+  const missing: string[] = [];
+  for (const model of models) {
+    if (model.includes("*")) continue;
+    const entry = catalog.get(model);
+    if (!entry) missing.push(model);
+    else if (entry.name !== model) warn(`key "${name}" may use ${model}, which lets nothing through: write ${entry.name}`);
+  }
+  if (missing.length > 0) warn(`key "${name}" may use ${missing.join(", ")}, of which there is none`);
 }

@@ -11,7 +11,7 @@ export interface Entry {
   readonly kind: string;
   readonly model: Model;
   readonly plan: Plan;
-  /** US dollars at worst for a prompt and answers of these sizes; calls whose price is unknown count nothing. */
+  /** US dollars at worst for a prompt and answers of these sizes, within its own budget; calls whose price is unknown count nothing. */
   worstUsd(promptTokens: number, completionTokens: number): number;
   /** Its worst price over that of one call to its dearest leaf. */
   readonly multiplier: number;

@@ -3,6 +3,7 @@ import { leafPlan, type Plan } from "../model/plan.ts";
 import type { Model } from "../model/model.ts";
 import { answerTimes } from "../panel/runs.ts";
 import type { ProviderInstance } from "../providers/define.ts";
+import { attempted } from "./attempt.ts";
 import type { Entry, Leaves } from "./catalog.ts";
 import { observeLeaf } from "./observe.ts";
 import { costOf, priceOf, type PriceList } from "./prices.ts";
@@ -108,15 +109,19 @@ export class LeafShelf implements Leaves {
     return provided.common.models === undefined ? undefined : this.#build(provided, model);
   }
 
+  /** A leaf that a client names: any model of an open provider, else one that its provider lists. */
   get(provider: string, model: string): Entry | undefined {
     const name = `${provider}/${model}`;
+    const provided = this.#providers.get(provider);
+    if (!provided) return undefined;
+    // What the nodes use beside a list is the operator's alone.
+    if (!isOpen(provided)) return this.#declared.get(name);
     const known = this.#built.get(name) ?? this.#asked.get(name);
     if (known) {
       if (this.#asked.delete(name)) this.#asked.set(name, known);
       return known;
     }
-    const provided = this.#providers.get(provider);
-    if (!provided || !isOpen(provided) || model === "" || model.length > NAME) return undefined;
+    if (model === "" || model.length > NAME) return undefined;
     const entry = this.#make(provided, model);
     this.#asked.set(name, entry);
     if (this.#asked.size > ASKED) this.#asked.delete(this.#asked.keys().next().value ?? "");
@@ -137,7 +142,7 @@ export class LeafShelf implements Leaves {
     });
     const plan: Plan = { ...leafPlan };
     const capabilities = instance.capabilities(model);
-    const asked = retried(observeLeaf(instance.chat(model), price));
+    const asked = retried(attempted(observeLeaf(instance.chat(model), price)));
     const entry: Entry = Object.freeze({
       name: `${provider}/${model}`,
       kind: "leaf",

@@ -98,7 +98,6 @@ function buildRetry(
       prompt: () => {
         throw new Error("A retry has no prompt.");
       },
-      warn: deps.warn,
     };
     return observe(strategy.build(options.value, site), "retry");
   };

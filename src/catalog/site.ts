@@ -19,7 +19,6 @@ export interface SiteDeps {
   /** Files that the node puts in the place of prompts. */
   readonly prompts: Readonly<Record<string, string>>;
   build(node: Node, place: Place): { readonly model: Model; readonly height: number };
-  readonly warn: (message: string) => void;
 }
 
 export interface OpenSite {
@@ -59,14 +58,12 @@ export function openSite(strategy: Strategy, place: Place, deps: SiteDeps): Open
     return built.model;
   };
 
-  const path = showPath(place.path);
   return {
     site: {
-      path,
+      path: showPath(place.path),
       name: place.name,
       child,
       prompt,
-      warn: (message) => deps.warn(`${path}: ${message}`),
     },
     place,
     height: () => highest + 1,

@@ -23,6 +23,8 @@ export interface Built {
   readonly planned: Planned;
   /** Strategies on the longest way down. */
   readonly height: number;
+  /** US dollars that its own budget lets it spend. */
+  readonly maxUsd?: number;
 }
 
 export interface TreeDeps {
@@ -163,7 +165,8 @@ export class Tree {
     if (height === DEEPEST + 1) this.#wrong(place.path, `${height} strategies stand inside each other here; at most ${DEEPEST} may`);
     if (budget) this.#warnOfBudget(budget, made.plan, place.path);
     const model = observe(budget ? budgeted(made.model, budget) : made.model, kind);
-    return { model, kind, planned: { title: kind, plan: made.plan }, height };
+    const { usd: maxUsd } = budget ?? {};
+    return { model, kind, planned: { title: kind, plan: made.plan }, height, ...(maxUsd === undefined ? {} : { maxUsd }) };
   }
 
   #made(strategy: Strategy, options: unknown, { site, place }: OpenSite): { readonly model: Model; readonly plan: Plan } | undefined {

@@ -27,7 +27,10 @@ const serverSection = z.strictObject({
 
 const keySection = z.strictObject({
   name: z.string().min(1).describe("Who this is, in logs and in spend."),
-  key: z.string().min(16).describe("The secret itself: `${TEAM_A_KEY}`."),
+  key: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,}$/, { error: "expected at least 16 printable ASCII characters, no spaces" })
+    .describe("The secret itself: `${TEAM_A_KEY}`."),
   models: z.array(z.string().min(1)).default(["*"]).describe('Models that it may use, by name; "gpu/*" is any of gpu, "*" is any.'),
   limits: z
     .strictObject({
@@ -76,10 +79,7 @@ export const configSchema = z.strictObject({
   log: logSection.prefault({}),
 });
 
-export type ServerConfig = z.output<typeof serverSection>;
 export type KeyConfig = z.output<typeof keySection>;
-export type StoreConfig = z.output<typeof storeSection>;
-export type LogConfig = z.output<typeof logSection>;
 export type ProviderEntry = z.output<typeof providerEntry>;
 
 /** A checked config. Frozen all the way down. */

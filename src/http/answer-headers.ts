@@ -9,10 +9,8 @@ export function oneLine(text: string): string {
 
 /** US dollars as a plain decimal. */
 export function usd(call: Call): string {
-  return call.ledger
-    .cost()
-    .usd.toFixed(8)
-    .replace(/\.?0+$/, "");
+  const { usd } = call.ledger.cost();
+  return usd === 0 ? "0" : usd.toFixed(8).replace(/0+$/, "");
 }
 
 /** What is known of an answer when its head goes out. */

@@ -33,15 +33,9 @@ function read(body: Buffer): { request: ChatRequest } {
   const { scan } = parsed.source;
   if (scan.depth > MAX_DEPTH) throw new GatewayError("invalid_request", `The request body nests deeper than ${MAX_DEPTH} levels.`);
   const checked = checkChatBody(parsed.body);
-  if (scan.keys !== scan.spans.size)
-    throw new GatewayError("invalid_request", "The request body has the same key twice.", { param: duplicate(parsed.source.text, scan) });
+  if (scan.duplicate !== undefined)
+    throw new GatewayError("invalid_request", "The request body has the same key twice.", { param: scan.duplicate.slice(0, 200) });
   return { request: chatRequest(checked, parsed.source) };
-}
-
-/** Names a duplicate key for the error; the slow way, on the way out. */
-function duplicate(text: string, { spans }: { readonly spans: ReadonlyMap<string, readonly [number, number, number]> }): string {
-  for (const [key, [from]] of spans) if (text.slice(0, from).includes(JSON.stringify(key))) return key;
-  return "body";
 }
 
 function find(entered: Entered, request: ChatRequest): Entry {
@@ -56,7 +50,9 @@ function find(entered: Entered, request: ChatRequest): Entry {
       param: "model",
     });
   }
-  const factor = entry.multiplier * (entry.virtual ? (request.body.n ?? 1) : 1);
+  // A leaf whose server has `n` makes all choices in one call, also behind an alias.
+  const isOneCall = entry.kind === "leaf" && entry.capabilities?.choices !== "one";
+  const factor = entry.multiplier * (isOneCall ? 1 : (request.body.n ?? 1));
   if (factor > asker.maxMultiplier) {
     const message = `'${model}' may cost ${Math.ceil(factor)} times a single call for this request; your key allows ${asker.maxMultiplier}.`;
     throw new GatewayError("forbidden", message, { param: "model" });
@@ -67,7 +63,8 @@ function find(entered: Entered, request: ChatRequest): Entry {
 function worstUsd({ entry, request, narrowing }: Asked): number {
   const { body, source } = request;
   const tokens = body.max_completion_tokens ?? body.max_tokens ?? ASSUMED_TOKENS;
-  const usd = entry.worstUsd(Math.ceil(source.buffer.length / 4), tokens) * (body.n ?? 1);
+  const n = body.n ?? 1;
+  const usd = entry.worstUsd(Math.ceil(source.buffer.length / 4) * n, tokens * n);
   return Math.min(usd, narrowing.budget?.usd ?? Infinity);
 }
 
@@ -91,9 +88,11 @@ export class ChatRoute {
     const entered = getEntered(raw);
     const controller = new AbortController();
     const { inFlight } = this.#door;
-    using _left = onHangUp(reply, controller);
+    // Not `using`: in V8 it still costs more than all of this function.
+    const hangUp = onHangUp(reply, controller);
     let call: Call | undefined;
     let lease: Lease | undefined;
+    let deadline: Disposable | undefined;
     let outcome: Outcome = { status: 500, stream: false };
     try {
       inFlight.enter(controller);
@@ -102,7 +101,7 @@ export class ChatRoute {
       const asked: Asked = { entered, entry: find(entered, request), request, narrowing };
       lease = await this.#admit(asked);
       call = this.#call(asked, controller.signal);
-      using _deadline = this.#deadline(controller, narrowing);
+      deadline = this.#deadline(controller, narrowing);
       outcome = request.body.stream === true ? await answerStream(asked, call, reply) : await answerWhole(asked, call, reply);
     } catch (thrown) {
       const error = toGatewayError(thrown, controller.signal);
@@ -110,8 +109,20 @@ export class ChatRoute {
       outcome = { status: error.status, stream: false, error };
       sendError(reply, error, entered.headers);
     } finally {
+      hangUp[Symbol.dispose]();
+      deadline?.[Symbol.dispose]();
       inFlight.leave(controller);
-      await closeRequest(this.#door, { entered, call, lease }, outcome);
+      await this.#close({ entered, call, lease }, outcome);
+    }
+  }
+
+  async #close(ended: { entered: Entered; call: Call | undefined; lease: Lease | undefined }, outcome: Outcome): Promise<void> {
+    try {
+      await closeRequest(this.#door, ended, outcome);
+    } catch (thrown) {
+      // The client has its answer: only the books are short of it.
+      const cause = stackOf(toGatewayError(thrown));
+      this.#door.log.warn({ requestId: ended.entered.requestId, cause }, "a request could not be closed");
     }
   }
 
@@ -120,12 +131,11 @@ export class ChatRoute {
     const { name, limits } = asked.entered.asker;
     const admitted = await store.admit({ key: name, limits, usd: worstUsd(asked), now: clock.wall(), expiresMs: LEASE_MS });
     if (admitted.ok) return admitted.lease;
-    const code = admitted.limit === "budget" ? "insufficient_quota" : "rate_limit_exceeded";
-    throw new GatewayError(
-      code,
-      limitMessages[admitted.limit],
-      code === "rate_limit_exceeded" ? { retryAfterMs: admitted.retryAfterMs } : {},
-    );
+    const { limit, retryAfterMs } = admitted;
+    const code = limit === "budget" ? "insufficient_quota" : "rate_limit_exceeded";
+    // A budget is worth a wait when only the holds of other requests stand in the way, or its window ends soon.
+    const isSoon = limit !== "budget" || retryAfterMs <= 60_000;
+    throw new GatewayError(code, limitMessages[limit], isSoon ? { retryAfterMs } : {});
   }
 
   #deadline(controller: AbortController, { deadlineMs }: Narrowing): Disposable | undefined {

@@ -2,7 +2,7 @@ import type { Call } from "../model/call.ts";
 import type { GatewayError } from "../model/errors.ts";
 import type { Lease } from "../store/store.ts";
 import type { Door, Entered } from "./door.ts";
-import { answeringLeaf } from "./extension.ts";
+import { answeringLeaf, cleanUsd } from "./extension.ts";
 import { recordOf } from "./record.ts";
 
 /** How a request ended. */
@@ -25,27 +25,28 @@ export async function closeRequest(
   const now = clock.wall();
   const endMs = clock.now();
   const usage = call?.ledger.usage();
-  const usd = call?.ledger.cost().usd;
+  const usd = call && cleanUsd(call.ledger.cost().usd);
   if (call) call.trace.root.endMs = endMs;
   const firstMs = call?.trace.root.children[0]?.firstMs;
   const { error } = outcome;
-  door.log.info(
-    {
-      requestId: entered.requestId,
-      key: entered.asker.name,
-      model: call?.identity.model,
-      status: error && outcome.stream ? error.status : outcome.status,
-      stream: outcome.stream,
-      ms: Math.round(endMs - entered.startMs),
-      ...(firstMs === undefined ? {} : { firstMs: Math.round(firstMs - entered.startMs) }),
-      ...(call ? { leaf: answeringLeaf(call.trace.root), legs: call.ledger.legs.length, usd } : {}),
-      ...(usage ? { promptTokens: usage.promptTokens, completionTokens: usage.completionTokens } : {}),
-      ...(error ? { error: error.code, why: error.message } : {}),
-      ...(call && call.trace.degraded.length > 0 ? { degraded: call.trace.degraded } : {}),
-      ...outcome.content,
-    },
-    "request",
-  );
+  door.log.request({
+    requestId: entered.requestId,
+    key: entered.asker.name,
+    model: call?.identity.model,
+    status: error && outcome.stream ? error.status : outcome.status,
+    stream: outcome.stream,
+    ms: Math.round(endMs - entered.startMs),
+    firstMs: firstMs === undefined ? undefined : Math.round(firstMs - entered.startMs),
+    leaf: call && answeringLeaf(call.trace.root),
+    legs: call?.ledger.legs.length,
+    promptTokens: usage?.promptTokens,
+    completionTokens: usage?.completionTokens,
+    usd,
+    error: error?.code,
+    why: error?.message,
+    degraded: call && call.trace.degraded.length > 0 ? call.trace.degraded : undefined,
+    ...outcome.content,
+  });
   if (!call) return;
   if (lease) await store.settle(lease, { usd: usd ?? 0, tokens: (usage?.promptTokens ?? 0) + (usage?.completionTokens ?? 0), now });
   const body = recordOf(call, { status: outcome.status, stream: outcome.stream, ...(error ? { error: error.wire } : {}) });

@@ -16,7 +16,7 @@ export interface Door {
   readonly random: () => number;
   readonly inFlight: InFlight;
   readonly retries: RetryBudget;
-  readonly log: Log & { info(fields: Readonly<Record<string, unknown>>, message: string): void };
+  readonly log: Log & { request(fields: Readonly<Record<string, unknown>>): void };
 }
 
 /** One good config, built. */

@@ -11,7 +11,7 @@ export function errorBody(error: GatewayError): string {
  * `retry-after` where somebody asked to wait; else `x-should-retry: false` where we have already tried: official clients would otherwise repeat
  * the whole panel.
  */
-export function errorHeaders(error: GatewayError): string[] {
+function errorHeaders(error: GatewayError): string[] {
   const { retryAfterMs } = error.details;
   if (retryAfterMs !== undefined) {
     const headers = ["retry-after", String(Math.max(1, Math.ceil(retryAfterMs / 1000))), "retry-after-ms", String(Math.ceil(retryAfterMs))];
@@ -35,6 +35,7 @@ export function sendError(reply: ServerResponse, error: GatewayError, headers: r
     String(Buffer.byteLength(body)),
     ...headers,
     ...errorHeaders(error),
+    ...(error.code === "shutting_down" ? ["connection", "close"] : []),
   ]);
   reply.end(body);
 }

@@ -20,6 +20,11 @@ function round(ms: number): number {
   return Math.round(ms * 10) / 10;
 }
 
+/** Without the noise of floating-point sums: twelve digits are more than any price has. */
+export function cleanUsd(usd: number): number {
+  return usd === 0 ? 0 : Number(usd.toPrecision(12));
+}
+
 function timings(span: Span, startMs: number): Json {
   return {
     startMs: round(span.startMs - startMs),
@@ -36,7 +41,7 @@ function leg(span: Span, startMs: number): Json {
     ...(span.error ? { error: span.error } : {}),
     ...(span.usage ? { usage: wireUsage(span.usage) } : {}),
     ...(span.estimated ? { estimated: true } : {}),
-    ...(span.usd === undefined ? {} : { usd: span.usd }),
+    ...(span.usd === undefined ? {} : { usd: cleanUsd(span.usd) }),
     ...timings(span, startMs),
   };
 }
@@ -98,7 +103,7 @@ export function extensionOf(call: Pick<Call, "id" | "ledger" | "trace">, expose:
     members: root.children.flatMap((child) => leavesOf(child, root)).map(({ label, span }) => ({ ...leg(span, root.startMs), label })),
     degraded: call.trace.degraded,
     warnings: call.trace.warnings,
-    costUsd: usd,
+    costUsd: cleanUsd(usd),
     costCoverage: coverage,
     ms: round((root.endMs ?? nowMs ?? top.endMs ?? root.startMs) - root.startMs),
     ...(expose === "full" ? { trace: tree(top, root.startMs) } : {}),

@@ -123,10 +123,23 @@ function plainSpans({ trace, ledger }: Told): { readonly outer: Span; readonly l
     : undefined;
 }
 
-/** Keeps what may be asked about a request, and nothing else of it. */
+/** A decision without the answers that were voted on: their weights stay. */
+function withoutAnswers(decision: NonNullable<Span["decision"]>): NonNullable<Span["decision"]> {
+  const { votes } = decision;
+  if (typeof votes !== "object" || votes === null) return decision;
+  return { ...decision, votes: Object.fromEntries(Object.values(votes).map((weight, index) => [`answer ${index + 1}`, weight])) };
+}
+
+/** What is kept of a span: nothing that was said. */
+function withoutTexts({ text: _said, decision, children, ...rest }: Span): Span {
+  return { ...rest, ...(decision ? { decision: withoutAnswers(decision) } : {}), children: children.map(withoutTexts) };
+}
+
+/** Keeps what may be asked about a request, and nothing else of it: no text of a message or an answer. */
 export function recordOf(call: Told, outcome: { readonly status: number; readonly stream: boolean; readonly error?: unknown }): Kept {
   const spans = outcome.error === undefined ? plainSpans(call) : undefined;
   if (spans) return new PlainRecord(call, spans, outcome);
-  const { id, identity, ledger, trace } = call;
+  const { id, identity, ledger } = call;
+  const trace = { ...call.trace, root: withoutTexts(call.trace.root) };
   return { toJSON: () => tell({ id, identity, ledger, trace }, { ...outcome }) };
 }

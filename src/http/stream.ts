@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { Call } from "../model/call.ts";
-import { toGatewayError } from "../model/errors.ts";
+import { throwIfAborted, toGatewayError } from "../model/errors.ts";
 import { Flag, type FinishEvent } from "../model/events.ts";
 import { open } from "../model/open.ts";
 import { answerHeaders, oneLine, usd } from "./answer-headers.ts";
@@ -84,6 +84,7 @@ export async function answerStream(asked: Asked, call: Call, reply: ServerRespon
   using sse = new SseResponse(reply, {
     head: () => [...streamHead, ...entered.headers, ...answerHeaders(call, entry)],
     clock: call.clock,
+    signal: call.signal,
     heartbeatMs: served.heartbeatMs,
     heartbeat: served.heartbeat === "data" ? () => writer.idle() : undefined,
   });
@@ -106,7 +107,10 @@ export async function answerStream(asked: Asked, call: Call, reply: ServerRespon
           : event.type === "finish"
             ? relay.finish(event)
             : undefined;
-      if (full) await full;
+      if (full) {
+        await full;
+        throwIfAborted(call.signal);
+      }
       if (served.logContent && event.type === "batch") relay.remember(event.deltas);
     }
   } catch (thrown) {

@@ -13,8 +13,6 @@ export interface Seat {
   readonly label: string;
   readonly model: Model;
   readonly request: ChatRequest;
-  /** Bound on this seat alone. */
-  readonly timeoutMs?: number;
   /** Where to learn the p90 for a hedge, and to record this run. */
   readonly latency?: Latency;
 }
@@ -137,7 +135,7 @@ class Gathering {
     this.#grace?.[Symbol.dispose]();
     for (const state of this.#states) state.hedge?.[Symbol.dispose]();
     const late = this.#scope.signal.aborted && this.#states.some((state) => !state.done);
-    if (this.#legs.size > 0 && !this.#scope.signal.aborted) {
+    if (!this.#scope.signal.aborted && this.#states.some(({ running }) => running.size > 0)) {
       this.#scope.abort(new GatewayError("cancelled", `No longer needed: ${this.#early ?? "the panel has its answer"}.`));
     }
     await Promise.all(this.#legs);
@@ -179,7 +177,7 @@ class Gathering {
 
   async #run(state: SeatState, seat: Seat): Promise<void> {
     const startMs = this.#call.clock.now();
-    using scope = openSeatScope(this.#call, this.#scope.signal, seat);
+    using scope = openScope(this.#scope.signal);
     state.running.add(scope);
     const inner = enter(this.#call, {
       label: seat.label,
@@ -241,12 +239,4 @@ class Gathering {
     this.#early = why;
     this.#finish();
   }
-}
-
-/** The scope of one seat: the panel's, or a tighter one when the seat has a time of its own. */
-function openSeatScope(call: Call, signal: AbortSignal, seat: Seat): Scope {
-  if (seat.timeoutMs === undefined) return openScope(signal);
-  return openDeadline({ ...call, signal }, seat.timeoutMs, () => {
-    return new GatewayError("upstream_timeout", `${seat.label} took longer than ${seat.timeoutMs} ms.`, { upstream: seat.label });
-  });
 }

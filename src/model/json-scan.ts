@@ -9,6 +9,8 @@ export interface JsonScan {
   readonly depth: number;
   /** Top-level keys as written, so more than `spans.size` when one stands twice. */
   readonly keys: number;
+  /** The first top-level key that stands twice, decoded. */
+  readonly duplicate: string | undefined;
 }
 
 const QUOTE = 34;
@@ -24,6 +26,13 @@ export function closingQuote(text: string, at: number): number {
     end = text.indexOf('"', end + 1);
   }
   return end;
+}
+
+const escapes = /\\(?:["\\/bfnrt]|u[\da-fA-F]{4})/g;
+
+/** True when `raw`, latin1 text that stands between the quotes of a string, has no control characters and only legal escapes. */
+export function isLegalContent(raw: string): boolean {
+  return !/[^ -\xff]/.test(raw) && (!raw.includes("\\") || !raw.replace(escapes, "").includes("\\"));
 }
 
 /** A key as it stands between its quotes, decoded. */
@@ -52,11 +61,15 @@ export function scanJsonObject(text: string, decode: (raw: string) => string = d
   let depth = 0;
   let deepest = 0;
   let keys = 0;
+  let duplicate: string | undefined;
   let keyStart = 0;
   let keyEnd = 0;
   let valueStart = -1;
   const close = (end: number) => {
-    if (valueStart >= 0) spans.set(decode(text.slice(keyStart + 1, keyEnd)), [keyStart, valueStart, trimEnd(text, valueStart, end)]);
+    if (valueStart < 0) return;
+    const key = decode(text.slice(keyStart + 1, keyEnd));
+    if (spans.has(key)) duplicate ??= key;
+    spans.set(key, [keyStart, valueStart, trimEnd(text, valueStart, end)]);
     valueStart = -1;
   };
   for (let i = 0; i < text.length; i += 1) {
@@ -83,5 +96,5 @@ export function scanJsonObject(text: string, decode: (raw: string) => string = d
       } else if (code === 44) close(i);
     }
   }
-  return { spans, depth: deepest, keys };
+  return { spans, depth: deepest, keys, duplicate };
 }

@@ -22,11 +22,6 @@ export interface Ledger {
   cost(): { readonly usd: number; readonly coverage: number };
 }
 
-/** Without the noise of floating-point sums: twelve digits are more than any price has. */
-function cleanUsd(usd: number): number {
-  return usd === 0 ? 0 : Number(usd.toPrecision(12));
-}
-
 export function newLedger(): Ledger {
   const legs: Leg[] = [];
   return {
@@ -44,7 +39,7 @@ export function newLedger(): Ledger {
         usd += leg.usd ?? 0;
         if (leg.usd !== undefined && !leg.estimated) known += 1;
       }
-      return { usd: cleanUsd(usd), coverage: legs.length === 0 ? 1 : known / legs.length };
+      return { usd, coverage: legs.length === 0 ? 1 : known / legs.length };
     },
   };
 }

@@ -41,24 +41,35 @@ function resume(held: ModelEvent[], iterator: AsyncIterator<ModelEvent>): AsyncI
   };
 }
 
+/** Ends a stream that may still run, as after a fault of the gate. What the end itself throws is no news. */
+async function close(iterator: AsyncIterator<ModelEvent> | undefined): Promise<void> {
+  try {
+    await iterator?.return?.();
+  } catch {
+    // The first error is the one that counts.
+  }
+}
+
 /**
  * Runs `model` up to its commit point and tells success or error as a value. The only way to ask "did it work?", so that no strategy has a
  * catch. Without success nothing was shown, and another model may be tried. A `gate` commits later than the first content.
  */
 export async function open(model: Model, request: ChatRequest, call: Call, gate: Gate = firstContent): Promise<Opening> {
   const held: ModelEvent[] = [];
+  let iterator: AsyncIterator<ModelEvent> | undefined;
   try {
-    const iterator = model.stream(request, call)[Symbol.asyncIterator]();
+    const running = (iterator = model.stream(request, call)[Symbol.asyncIterator]());
     for (;;) {
-      const next = await iterator.next();
+      const next = await running.next();
       if (next.done) throw new GatewayError("upstream_protocol", `${model.name} ended without finishing its answer.`);
       held.push(next.value);
       const shown = call.delivery === "stream" && gate(next.value);
       if (!shown && next.value.type !== "finish") continue;
-      const discard = async () => void (await iterator.return?.());
-      return { ok: true, events: resume(held, iterator), discard };
+      const discard = async () => void (await running.return?.());
+      return { ok: true, events: resume(held, running), discard };
     }
   } catch (thrown) {
+    await close(iterator);
     return { ok: false, error: toGatewayError(thrown, call.signal) };
   }
 }

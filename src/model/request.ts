@@ -101,9 +101,12 @@ export function ownRequest(body: ChatBody): ChatRequest {
   return chatRequest(body, readSource(Buffer.from(JSON.stringify(body))).source);
 }
 
+const ascii = /^[\x20-\x7e]*$/;
+
 /** JSON as latin1 text of its UTF-8 bytes, to stand beside the client's own. */
 function json(value: unknown): string {
-  return Buffer.from(JSON.stringify(value), "utf8").toString("latin1");
+  const text = JSON.stringify(value);
+  return ascii.test(text) ? text : Buffer.from(text, "utf8").toString("latin1");
 }
 
 /** Members joined anew, for when one leaves: white space between members is lost, nothing inside them is. */
@@ -125,8 +128,8 @@ function spliced(source: Source, edits: Readonly<Record<string, unknown>>): stri
   const open = text.indexOf("{") + 1;
   let out = text.slice(0, open);
   const added: string[] = [];
-  for (const [key, value] of Object.entries(edits)) {
-    if (value !== undefined && !scan.spans.has(key)) added.push(`${json(key)}:${json(value)}`);
+  for (const key in edits) {
+    if (edits[key] !== undefined && !scan.spans.has(key)) added.push(`${json(key)}:${json(edits[key])}`);
   }
   if (added.length > 0) out += added.join(",") + (scan.keys > 0 ? "," : "");
   let at = open;
@@ -145,6 +148,7 @@ function spliced(source: Source, edits: Readonly<Record<string, unknown>>): stri
 export function requestBytes(request: ChatRequest, extra: Readonly<Record<string, unknown>>): Buffer {
   const { source } = request;
   const edits = { ...request.edits, ...extra };
-  const removes = Object.keys(edits).some((key) => edits[key] === undefined && source.scan.spans.has(key));
+  let removes = false;
+  for (const key in edits) if (edits[key] === undefined && source.scan.spans.has(key)) removes = true;
   return Buffer.from(removes ? rejoined(source, edits) : spliced(source, edits), "latin1");
 }

@@ -3,10 +3,10 @@
  * that retries inside fallbacks inside retries do not multiply.
  */
 export interface Slot {
-  /** Takes the first attempt on a model; false when the slot has none left. */
+  /** Takes the attempt of one upstream call; false when the slot has none left. */
   take(): boolean;
-  /** Takes a further attempt on the same model: also needs room in the budget of the whole process. */
-  retake(): boolean;
+  /** Asks whether a model may be tried again: the slot has an attempt left, and the budget of the whole process has room. Takes no attempt. */
+  retry(): boolean;
   /** A slot of its own for a panel member, on the same process budget. */
   fresh(): Slot;
 }
@@ -35,16 +35,19 @@ export function newRetryBudget(share = 0.2, burst = 100): RetryBudget {
 /** A slot with `attempts` in hand. */
 export function newSlot(retries: RetryBudget, attempts = 6): Slot {
   let left = attempts;
+  // Retries that were granted: the call that comes next is not a first attempt and earns nothing.
+  let granted = 0;
   return {
     take: () => {
       if (left <= 0) return false;
       left -= 1;
-      retries.earn();
+      if (granted > 0) granted -= 1;
+      else retries.earn();
       return true;
     },
-    retake: () => {
+    retry: () => {
       if (left <= 0 || !retries.spend()) return false;
-      left -= 1;
+      granted += 1;
       return true;
     },
     fresh: () => newSlot(retries, attempts),

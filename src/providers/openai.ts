@@ -17,7 +17,12 @@ const timeouts = z
   .prefault({});
 
 const options = z.strictObject({
-  apiKey: z.string().min(1).optional().describe("Sent to this provider and to nobody else."),
+  apiKey: z
+    .string()
+    .trim()
+    .regex(/^[\x21-\x7e]+$/)
+    .optional()
+    .describe("Sent to this provider and to nobody else."),
   baseUrl: z
     .url({ protocol: /^https?$/ })
     .optional()

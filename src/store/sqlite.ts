@@ -121,6 +121,7 @@ function newPending(limits: Bounds) {
       else spends.set(id, { key, at: start, nanos });
     },
     request: (row: RequestRow) => putBounded(requests, pair(row[0], row[1]), { row, max: limits.requests }),
+    requestOf: (key: string, id: string): RequestRow | undefined => requests.get(pair(key, id)),
     value: (row: ValueRow) => putBounded(values, pair(row.space, row.key), { row, max: limits.values + 10_000 }),
     isEmpty: () => spends.size + requests.size + values.size === 0,
     /** Writes all spend, and so many characters of the rest. Returns what to do after the commit. */
@@ -211,7 +212,7 @@ function newWriter(
   };
 
   return {
-    writeAll,
+    requestOf: pending.requestOf,
     spend: (key: string, at: number, nanos: number) => {
       latest = at;
       pending.spend(key, at, nanos);
@@ -263,7 +264,8 @@ function openStore(database: DatabaseSync, { path, bounds, onWrite }: SqliteOpti
     getRequest: async (key, id, now) => {
       const record = await store.getRequest(key, id, now);
       if (record || !database.isOpen) return record;
-      writer.writeAll();
+      const [, , at = 0, body] = writer.requestOf(key, id) ?? [];
+      if (body !== undefined) return at > now - requestTtlMs ? { id, key, at, body: JSON.parse(body) } : undefined;
       const row = statements.readRequest.get(key, id, now - requestTtlMs);
       return row && { id, key, at: Number(row["at"]), body: JSON.parse(String(row["body"])) };
     },

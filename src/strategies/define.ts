@@ -23,8 +23,6 @@ export interface BuildSite {
   child(node: Node, at: string): Model;
   /** The text of `<name>.prompt.md` beside the strategies, or the override in the node's `prompts`. */
   prompt(name: string): Prompt;
-  /** Tells the operator something at boot that is legal but probably not meant. */
-  warn(message: string): void;
 }
 
 /** A prompt with `{{variable}}` places. */

@@ -190,6 +190,22 @@ export function toolsTitle(given: z.output<typeof tools>, otherwise: Node, child
   return plan.tools ?? title;
 }
 
+/**
+ * The plan of a panel with an owner of its own for turns with tools: the owner answers those alone, so it counts where it is worse than the
+ * panel. Without one it is a member or the writer, which are counted.
+ */
+export function withOwner(plan: Plan, given: z.output<typeof tools>, child: (node: Node) => Planned): Plan {
+  if (given.owner === undefined) return plan;
+  const owner = child(given.owner);
+  const { calls, depth } = owner.plan;
+  return {
+    ...plan,
+    calls: [plan.calls[0], Math.max(plan.calls[1], calls[1])],
+    depth: Math.max(plan.depth, depth),
+    edges: [...plan.edges, { role: "owner", child: owner }],
+  };
+}
+
 /** Fills a prompt. */
 export type Fill = (variables: Readonly<Record<string, string>>) => string;
 

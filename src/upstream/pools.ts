@@ -15,8 +15,11 @@ export interface PoolOptions {
   readonly connectMs?: number;
 }
 
+/** Far above what any leg waits: its own timer bounds it. */
+const CONNECT_MS = 10 * 60_000;
+
 /** Opens pools on demand. HTTP/1.1 without pipelining: HTTP/2 costs several times the CPU per request. */
-export function openPools({ connections = 4096, connectMs = 5000 }: PoolOptions = {}): Pools {
+export function openPools({ connections = 4096, connectMs = CONNECT_MS }: PoolOptions = {}): Pools {
   const pools = new Map<string, Pool>();
   return {
     of(origin) {

@@ -29,6 +29,9 @@ export interface Head {
 export const replacedSockets = { count: 0 };
 
 const HIGH_WATER = 64 * 1024;
+/** How long, and for how many bytes, a connection may take to end an answer that said that it is whole. */
+const LINGER_MS = 250;
+const LINGER_BYTES = 16 * 1024;
 const used = new WeakSet<object>();
 let starting: { carriedBy(reused: boolean): void } | undefined;
 
@@ -48,7 +51,10 @@ subscribe("undici:client:sendHeaders", (message) => {
 function transportError(upstream: string, error: Error & { readonly code?: string }, started: boolean): GatewayError {
   const { code = "", name } = error;
   const details = { upstream, cause: error };
-  if (name === "HTTPParserError" || code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW") {
+  if (code === "UND_ERR_INVALID_ARG") return new GatewayError("internal", "The gateway failed on this request.", details);
+  // The end of a connection in the middle of a body comes as a parser's error where the body ends with its connection; it has no code.
+  const ended = started && error.message.includes("EOF state");
+  if (!ended && (name === "HTTPParserError" || code.startsWith("HPE_") || code === "UND_ERR_HEADERS_OVERFLOW")) {
     return new GatewayError("upstream_protocol", `${upstream} sent something that is not HTTP.`, details);
   }
   if (code === "UND_ERR_CONNECT_TIMEOUT") {
@@ -75,11 +81,14 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #wake: (() => void) | undefined;
   #reused = false;
   #replaced = false;
+  #linger: Disposable | undefined;
 
   constructor(request: PostRequest) {
     this.#request = request;
-    this.#timers = new LegTimers(request.clock, request.timeouts, (message) => {
-      this.#fail(new GatewayError("upstream_timeout", `${request.upstream} ${message}.`, { upstream: request.upstream }));
+    this.#timers = new LegTimers(request.clock, request.timeouts, {
+      expired: (message) =>
+        this.#fail(new GatewayError("upstream_timeout", `${request.upstream} ${message}.`, { upstream: request.upstream })),
+      isAwaited: () => this.#wake !== undefined,
     });
     if (request.signal.aborted) this.#abort();
     else {
@@ -104,6 +113,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   /** All that came since the last read; undefined at the end. Throws a GatewayError when the answer was cut. */
   async read(): Promise<Buffer | undefined> {
+    this.#timers.back();
     while (this.#chunks.length === 0) {
       if (this.#error) throw this.#error;
       if (this.#ended) return undefined;
@@ -121,10 +131,23 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#timers.touch("idle");
   }
 
-  /** Releases everything; aborts what still runs. */
+  /**
+   * The answer says that it is whole. Nobody reads from here on; the connection gets a moment to end it as HTTP does, so that it can carry
+   * another request.
+   */
+  finish(): void {
+    if (this.#ended || this.#error || this.#linger) return;
+    this.#release();
+    this.#chunks = [];
+    this.#queued = 0;
+    this.#linger = this.#request.clock.timer(LINGER_MS, () => this.#fail(new GatewayError("cancelled", "No longer needed.")));
+    if (this.#controller?.paused) this.#controller.resume();
+  }
+
+  /** Releases everything; aborts what still runs, unless it was finished. */
   close(): void {
-    this.#timers[Symbol.dispose]();
-    this.#request.signal.removeEventListener("abort", this.#abort);
+    this.#release();
+    if (this.#linger) return;
     if (!this.#ended && !this.#error) this.#fail(new GatewayError("cancelled", "No longer needed."));
     this.#chunks = [];
   }
@@ -152,8 +175,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#chunks.push(chunk);
     this.#queued += chunk.length;
+    if (this.#linger) {
+      if (this.#queued > LINGER_BYTES) this.#fail(new GatewayError("cancelled", "No longer needed."));
+      return;
+    }
+    this.#chunks.push(chunk);
     if (this.#queued > HIGH_WATER) controller.pause();
     this.#notify();
   }
@@ -161,6 +188,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     this.#ended = true;
     this.#timers[Symbol.dispose]();
+    this.#linger?.[Symbol.dispose]();
     this.#notify();
   }
 
@@ -180,6 +208,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#fail(toGatewayError(this.#request.signal.reason, this.#request.signal));
   };
 
+  #release(): void {
+    this.#timers[Symbol.dispose]();
+    this.#request.signal.removeEventListener("abort", this.#abort);
+  }
+
   #dispatch(): void {
     const { pool, method, path, headers, body } = this.#request;
     pool.dispatch({ method, path, headers, body: body ?? null }, this);
@@ -189,6 +222,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#error || this.#ended) return;
     this.#error = error;
     this.#timers[Symbol.dispose]();
+    this.#linger?.[Symbol.dispose]();
     this.#controller?.abort(error);
     this.#notify();
   }

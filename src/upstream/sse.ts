@@ -1,4 +1,5 @@
 import { GatewayError } from "../model/errors.ts";
+import { isLegalContent } from "../model/json-scan.ts";
 
 /** An event that we have seen often: everything but one JSON string in it is the same each time. */
 export interface Template {
@@ -96,7 +97,7 @@ export class SseReader {
    */
   take(template: Template): string | undefined {
     const text = this.#text;
-    if (this.#data.length > 0 || this.#skipLf || !text.startsWith(template.head, this.#at)) return undefined;
+    if (this.#data.length > 0 || this.#skipLf || this.#event !== "" || !text.startsWith(template.head, this.#at)) return undefined;
     const from = this.#at + template.head.length;
     let end = text.indexOf('"', from);
     while (end > from && text.charCodeAt(end - 1) === BACKSLASH) {
@@ -106,8 +107,11 @@ export class SseReader {
       end = text.indexOf('"', end + 1);
     }
     if (end < 0 || text.charCodeAt(end) !== QUOTE || !text.startsWith(template.tail, end)) return undefined;
+    const found = text.slice(from, end);
+    // What is no JSON is for a parser to refuse.
+    if (!isLegalContent(found)) return undefined;
     this.#at = end + template.tail.length;
-    return text.slice(from, end);
+    return found;
   }
 
   #line(): string | undefined {

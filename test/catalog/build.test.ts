@@ -85,9 +85,9 @@ describe("a virtual model", () => {
     ).toHaveLength(1);
   });
 
-  test("may warn at boot", async () => {
-    const { warnings } = await build(`${gpu}models: {a: {kind: pick, members: [small], quorum: {min: 0}}}`);
-    expect(warnings).toEqual(["models.a: nobody has to answer"]);
+  test("answers by its alias over a leaf that clients may not name", async () => {
+    const { catalog } = await build(`${gpu}models: {a: gpu/hidden}`);
+    expect([catalog.get("a")?.kind, catalog.get("gpu/hidden")]).toEqual(["leaf", undefined]);
   });
 });
 
@@ -288,7 +288,7 @@ describe("names", () => {
       "cpu/small",
       "open/x",
     ]);
-    expect(catalog.get("gpu/hidden")).toBeDefined();
+    expect(catalog.get("gpu/hidden")).toBeUndefined();
   });
 
   test("that are wrong have near ones, of those that are allowed", async () => {
@@ -302,7 +302,10 @@ describe("names", () => {
 
   test("that a key may use and nobody has are warned of", async () => {
     const { warnings } = await build(`${two}keys: [{name: team, key: 0123456789abcdef, models: [gpu/*, gpu/tiny, alto]}]`);
-    expect(warnings).toEqual(['key "team" may use gpu/tiny, of which there is none']);
+    expect(warnings).toEqual([
+      'key "team" may use alto, which lets nothing through: write own/alto',
+      'key "team" may use gpu/tiny, of which there is none',
+    ]);
   });
 
   test("and their entries are frozen", async () => {
@@ -327,6 +330,11 @@ describe("the worst price", () => {
     const entry = await entryOf(models);
     expect(entry?.worstUsd(1_000_000, 2_000_000)).toBeCloseTo(usd);
     expect(entry?.multiplier).toBeCloseTo(multiplier);
+  });
+
+  test("is no more than the model's own budget", async () => {
+    const entry = await entryOf("{kind: pick, members: [p/dear, p/cheap], budget: {usd: 0.5}}");
+    expect([entry?.worstUsd(1_000_000, 2_000_000), entry?.worstUsd(1000, 2000)]).toEqual([0.5, 0.055]);
   });
 
   test("comes from the public list when the config gives none", async () => {

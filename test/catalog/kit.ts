@@ -31,7 +31,6 @@ const pick = defineStrategy({
         : site.child(member, `members[${index}]`);
     });
     if (quorum.min > members.length) throw new OptionError("quorum.min", `asks for ${quorum.min} of ${members.length}`);
-    if (quorum.min === 0) site.warn("nobody has to answer");
     const [first] = children;
     if (!first) throw new OptionError("members", "is empty");
     return {

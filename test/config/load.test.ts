@@ -181,7 +181,16 @@ describe("a message", () => {
       "keys[0].budget.per",
       /found .*, expected one of minute, hour, day, month/,
     ],
-    ["keys: [{name: a, key: short}]", "keys[0].key", "found text of 5 characters (not shown), expected at least 16 characters"],
+    [
+      "keys: [{name: a, key: short}]",
+      "keys[0].key",
+      "found text of 5 characters (not shown), expected at least 16 printable ASCII characters, no spaces",
+    ],
+    [
+      "keys: [{name: a, key: a pass phrase with spaces}]",
+      "keys[0].key",
+      "found text of 25 characters (not shown), expected at least 16 printable ASCII characters, no spaces",
+    ],
     ["- a", "", "found a list of 1, expected a map"],
   ])("on %s names the place and the right word", (text, path, message) => {
     expect(problemsOf(text)).toEqual([

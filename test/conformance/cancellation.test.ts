@@ -1,12 +1,13 @@
 import { connect } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import { clientKey, messages, quick, readPieces, sendRaw, startPair, type PairOptions } from "../support/gateway.ts";
+import { clientKey, messages, parseRaw, quick, readPieces, sendRaw, startPair, type PairOptions } from "../support/gateway.ts";
 import { accumulate, validateError, validateStream } from "../support/stream-validator.ts";
 import {
   after,
   chunkStream,
   completionJson,
   errorJson,
+  frame,
   hangUp,
   json,
   refusedUrl,
@@ -207,4 +208,91 @@ test("a first connection that fails is not replaced", async () => {
   const { gateway, upstream } = await start({ a: hangUp() });
   expect((await gateway.chat({})).status).toBe(502);
   expect(upstream.requests).toHaveLength(1);
+});
+
+/** A client that asks for a stream without end and never reads. */
+async function deaf(more: Readonly<Record<string, unknown>>, config: object = {}) {
+  const big = frame({
+    id: "x",
+    choices: [{ index: 0, delta: { role: "assistant", content: "x".repeat(256 * 1024) }, finish_reason: null }],
+  });
+  const flood = sse(
+    Array.from({ length: 400 }, () => big),
+    { ending: "stall" },
+  );
+  const pair = await start({ s: flood }, { provider: { timeouts: { ...quick, idleMs: 200, totalMs: 60_000 } }, ...config });
+  const body = JSON.stringify({ model: "up/s", messages, stream: true, ...more });
+  const socket = connect(pair.gateway.port, "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  socket.on("error", () => {});
+  socket.pause();
+  socket.write(
+    `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${clientKey}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  );
+  const request = await pair.upstream.request(0);
+  return { ...pair, request };
+}
+
+test("A-RTY-05 a client that does not read does not hold up the end", async () => {
+  const { gateway, request } = await deaf({});
+  await expect.poll(() => request.writesMs.length).toBeGreaterThan(3);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const startMs = performance.now();
+  await gateway.close();
+  expect(performance.now() - startMs).toBeLessThan(4000);
+  expect(gateway.requestLogs).toMatchObject([{ error: "shutting_down" }]);
+  await request.closed;
+});
+
+test("A-RTY-02 a client that does not read has its deadline, and its upstream is not blamed", async () => {
+  const { gateway, request } = await deaf({ chorale: { deadlineMs: 1000 } });
+  await request.closed;
+  await expect.poll(() => gateway.requestLogs, { timeout: 5000 }).toMatchObject([{ error: "deadline_exceeded" }]);
+});
+
+test("A-RTY-04 empty deltas are no sign of life", async () => {
+  const empty = frame({ id: "x", choices: [{ index: 0, delta: {}, finish_reason: null }] });
+  const beats = Array.from({ length: 40 }, () => [50, empty]).flat();
+  const { gateway } = await start({ s: sse([...frames.slice(0, 2), ...beats]) }, { provider: { timeouts: { ...quick, idleMs: 300 } } });
+  const { text } = await readPieces(await gateway.chat({ model: "up/s", stream: true }));
+  expect(text).toContain("upstream_timeout");
+});
+
+test("a connection whose answer ends soon after [DONE] is used again", async () => {
+  const { gateway, upstream } = await start({ s: sse([...frames, 5]) });
+  for (let i = 0; i < 5; i += 1) {
+    const text = await (await gateway.chat({ model: "up/s", stream: true })).text();
+    expect(validateStream(text, { usage: false })).toEqual([]);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+  expect(upstream.connections).toBe(1);
+});
+
+test("a connection that goes on and on after [DONE] is closed", async () => {
+  const { gateway, upstream } = await start({ s: sse(frames, { ending: "stall" }) });
+  const { pieces, endMs } = await readPieces(await gateway.chat({ model: "up/s", stream: true }));
+  expect(endMs - (pieces.at(-1)?.atMs ?? 0)).toBeLessThan(100);
+  expect((await (await upstream.request(0)).closed).complete).toBe(false);
+});
+
+test("A-RTY-05 a request that comes while the gateway shuts down is refused in our own words, and its connection closed", async () => {
+  const { gateway, upstream } = await start({ s: forever }, { config: { server: { drainMs: 1000 } } });
+  const reading = readPieces(await gateway.chat({ model: "up/s", stream: true }));
+  await upstream.request(0);
+  const socket = connect(gateway.port, "127.0.0.1");
+  const text = new Promise<string>((resolve) => {
+    let all = "";
+    socket.on("data", (chunk: Buffer) => (all += chunk.toString("latin1"))).on("close", () => resolve(all));
+  });
+  const body = JSON.stringify({ model: "up/s", messages });
+  const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${clientKey}\r\ncontent-type: application/json\r\n`;
+  await new Promise((resolve) => socket.write(`${head}content-length: ${body.length}\r\n\r\n${body.slice(0, 5)}`, resolve));
+  await gateway.get("/health");
+  const closing = gateway.close();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  socket.write(body.slice(5));
+  const { status, headers, body: refused } = parseRaw(await text);
+  expect([status, headers["connection"], refused]).toEqual([503, "close", expect.stringContaining("server_is_shutting_down")]);
+  await reading;
+  await closing;
 });

@@ -2,7 +2,7 @@ import { AuthenticationError } from "openai";
 import { expect, onTestFinished, test } from "vitest";
 import { messages, startPair, upstreamKey, type PairOptions } from "../support/gateway.ts";
 import { validateError } from "../support/stream-validator.ts";
-import { completionJson, errorJson, html, json, type Script, type Scripts } from "../support/upstream.ts";
+import { answer, completionJson, errorJson, html, json, type Answer, type Script, type Scripts } from "../support/upstream.ts";
 
 const start = (scripts: Scripts = {}, options: Omit<PairOptions, "onFinished"> = {}) =>
   startPair({ a: json(200, completionJson("4")), ...scripts }, { onFinished: onTestFinished, ...options });
@@ -210,4 +210,31 @@ test("a full gateway refuses early, with a time to come back", async () => {
   leave.abort();
   await Promise.all(held);
   await expect.poll(async () => (await gateway.chat({})).status).toBe(200);
+});
+
+test("A-ERR-04 a key that stands twice among very many is named soon", async () => {
+  const { gateway } = await start();
+  const keys = Array.from({ length: 50_000 }, (_, index) => `"k${index}":1`).join(",");
+  const startMs = performance.now();
+  const response = await gateway.chat(`{"model":"up/a","messages":[{"role":"user","content":"x"}],${keys},"k49999":2,"k7":3}`);
+  expect(performance.now() - startMs).toBeLessThan(2000);
+  expect([response.status, await response.json()]).toMatchObject([400, { error: { param: "k49999" } }]);
+});
+
+test.each<readonly [string, Partial<Answer>]>([
+  ["is cut", { writes: ['{"error":{"mess'], ending: "cut" }],
+  ["has no end", { writes: Array.from({ length: 80 }, () => "x".repeat(1024)), ending: "stall" }],
+])("A-ERR-05 a refusal whose body %s keeps its status and its Retry-After", async (_, more) => {
+  const { status, headers } = await refusal(answer({ status: 429, headers: { "retry-after": "7" }, ...more }));
+  expect([status, headers.get("retry-after")]).toEqual([429, "7"]);
+});
+
+test.each([
+  [" sk-canary-upstream-9876543210\n", 200],
+  ["sk canary", undefined],
+  ["sk-canary-\u20ac", undefined],
+])("an upstream's key %j is fit for a header, or the config is refused", async (apiKey, status) => {
+  const asked = start({}, { provider: { apiKey } }).then(async ({ gateway }) => (await gateway.chat({})).status);
+  if (status === undefined) await expect(asked).rejects.toThrow(/apiKey/);
+  else expect(await asked).toBe(status);
 });

@@ -1,5 +1,8 @@
-import { connect } from "node:net";
+import { createServer } from "node:http";
+import { connect, type AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
+import { SseResponse } from "../../src/http/openai/sse.ts";
+import { systemClock } from "../../src/model/clock.ts";
 import { clientKey, events, messages, readPieces, startPair, type PairOptions } from "../support/gateway.ts";
 import { accumulate, validateStream } from "../support/stream-validator.ts";
 import { after, chunkStream, errorJson, frame, json, sse, type Scripts, type StreamOptions } from "../support/upstream.ts";
@@ -166,4 +169,20 @@ test("A-SSE-05 a slow reader holds the upstream back and gets everything", async
   socket.resume();
   await new Promise((resolve) => socket.once("end", resolve));
   expect(size).toBeGreaterThan(200 * big.length);
+});
+
+test("an event stream ends once, and nothing comes after its end", async () => {
+  const server = createServer((_, raw) => {
+    const { signal } = new AbortController();
+    using out = new SseResponse(raw, { head: () => [], clock: systemClock, signal, heartbeatMs: 1000, heartbeat: undefined });
+    void out.write("data: 1\n\n");
+    out.done(undefined);
+    expect(out.write("data: 2\n\n")).toBeUndefined();
+    out.fail({ message: "late", type: "api_error", param: null, code: null });
+    out.done(undefined);
+  });
+  onTestFinished(() => void server.close());
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  expect(await response.text()).toBe("data: 1\n\ndata: [DONE]\n\n");
 });

@@ -134,13 +134,6 @@ describe("gather", () => {
     expect(told(gathered)).toEqual(["b: B"]);
   });
 
-  test("bounds a seat by its own time", async () => {
-    const table = new Table();
-    const gathered = await table.gather([table.seat("a", silent, { timeoutMs: 50 }), table.seat("b", after(90, "B"))], { min: 1 });
-    expect(lost(gathered)).toEqual(["0 a: upstream_timeout"]);
-    expect(table.clock.now()).toBe(90);
-  });
-
   test("counts an answer that cannot be used as a loss", async () => {
     const table = new Table();
     const gathered = await table.gather([table.seat("a", after(1, "")), table.seat("b", after(2, "B"))], {

@@ -119,6 +119,16 @@ describe("open", () => {
     expect(await open(model, newRequest(), newCall(), second)).toMatchObject({ ok: true });
   });
 
+  test("closes the stream when its gate fails", async () => {
+    const fault = new TypeError("no such thing");
+    const model = new FakeModel("a", says("Hel", "lo"));
+    const opening = await open(model, newRequest(), newCall(), () => {
+      throw fault;
+    });
+    expect(opening).toMatchObject({ ok: false, error: { code: "internal", details: { cause: fault } } });
+    expect([model.open, model.cancelled]).toEqual([0, 1]);
+  });
+
   test("commits at the finish whatever a gate says", async () => {
     expect(await open(new FakeModel("a"), newRequest(), newCall(), () => false)).toMatchObject({
       ok: true,

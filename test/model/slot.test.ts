@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { newRetryBudget, newSlot } from "../../src/model/slot.ts";
 
-test("has as many attempts as it was given, whoever takes them", () => {
+test("has as many attempts as it was given, whoever takes them, and none to try again when they are gone", () => {
   const slot = newSlot(newRetryBudget(), 3);
-  expect([slot.take(), slot.retake(), slot.take(), slot.take(), slot.retake()]).toEqual([true, true, true, false, false]);
+  expect([slot.take(), slot.retry(), slot.take(), slot.take(), slot.retry(), slot.take()]).toEqual([true, true, true, true, false, false]);
 });
 
 test("a member's slot is full, and its attempts are its own", () => {
@@ -17,23 +17,28 @@ test("further attempts need room in the budget of the whole process, first ones 
   const retries = newRetryBudget(0, 1);
   const slot = newSlot(retries, 9);
   const other = newSlot(retries, 9);
-  expect([slot.retake(), other.retake(), other.take()]).toEqual([true, false, true]);
+  expect([slot.retry(), other.retry(), other.take()]).toEqual([true, false, true]);
 });
 
-test("an attempt that the process denies is not taken from the slot", () => {
-  const slot = newSlot(newRetryBudget(0, 0), 1);
-  expect([slot.retake(), slot.take()]).toEqual([false, true]);
+test("to ask for a further attempt takes none", () => {
+  const slot = newSlot(newRetryBudget(), 1);
+  expect([slot.retry(), slot.take(), slot.take()]).toEqual([true, true, false]);
 });
 
-test("first attempts earn a share of a retry, up to the burst", () => {
+test("an empty slot costs the process nothing", () => {
+  const retries = newRetryBudget(0, 1);
+  expect([newSlot(retries, 0).retry(), newSlot(retries, 1).retry()]).toEqual([false, true]);
+});
+
+test("first attempts earn a share of a retry, up to the burst; retries earn none", () => {
   const retries = newRetryBudget(0.5, 1);
   const slot = newSlot(retries, 100);
-  const more = () => slot.retake();
-  expect([more(), more()]).toEqual([true, false]);
+  const more = () => slot.retry();
+  expect([more(), slot.take(), more()]).toEqual([true, true, false]);
   slot.take();
   expect(more()).toBe(false);
   slot.take();
-  expect(more()).toBe(true);
+  expect([more(), slot.take()]).toEqual([true, true]);
   for (let i = 0; i < 10; i += 1) slot.take();
   expect([more(), more()]).toEqual([true, false]);
 });

@@ -1,4 +1,5 @@
 import { globSync, readFileSync } from "node:fs";
+import { attempted } from "../../src/catalog/attempt.ts";
 import type { Model } from "../../src/model/model.ts";
 import { leafPlan, type Planned } from "../../src/model/plan.ts";
 import type { BuildSite, Node, Prompt, Strategy } from "../../src/strategies/define.ts";
@@ -27,16 +28,15 @@ function promptOf(name: string): Prompt {
   };
 }
 
-/** Builds a node as the catalog does, without `observe`: a name is a model of `leaf`'s, `{kind}` a strategy. */
+/** Builds a node as the catalog does, without `observe`: a name is a model of `leaf`'s, which takes an attempt for each call, `{kind}` a strategy. */
 export function buildNode(node: Node, leaf: (name: string) => Model, strategies: Strategies, name = "smart"): Model {
-  if (typeof node === "string") return leaf(node);
+  if (typeof node === "string") return attempted(leaf(node));
   const strategy = strategyOf(node.kind, strategies);
   const site: BuildSite = {
     path: `models.${name}`,
     name,
     child: (child, at) => buildNode(child, leaf, strategies, `${name}/${at}`),
     prompt: promptOf,
-    warn: () => {},
   };
   return strategy.build(optionsOf(node, strategy), site);
 }

@@ -100,6 +100,10 @@ describe("SseReader", () => {
     expect(take('data: {"t":"a"}\ndata: more\n\n')).toEqual([undefined, '{"t":"a"}\nmore']);
     expect(take('data: {"t":"a"}\n')).toEqual([undefined, undefined]);
     expect(take('data: {"t":"a')).toEqual([undefined, undefined]);
+    expect(take('data: {"t":"a\tb"}\n\n')).toEqual([undefined, '{"t":"a\tb"}']);
+    for (const wrong of [String.raw`\x`, String.raw`\u12g4`, String.raw`\\\q`])
+      expect(take(`data: {"t":"${wrong}"}\n\n`)).toEqual([undefined, `{"t":"${wrong}"}`]);
+    expect(take(String.raw`data: {"t":"\u00e9\\u\/\n"}` + "\n\n")[0]).toBe(String.raw`\u00e9\\u\/\n`);
   });
 
   test("refuses an event without an end, in one line or in many", () => {

@@ -54,30 +54,32 @@ const modalities: Check = (value) =>
   Array.isArray(value) && value.every((item) => item === "text" || item === "audio") ? undefined : "expected an array of text, audio";
 
 /** The fields that the OpenAI API bounds. What is not here travels unchecked. */
-const fields: Readonly<Record<string, Check>> = {
-  temperature: number(0, 2),
-  top_p: number(0, 1),
-  n: integer(1, 128),
-  max_tokens: integer(1),
-  max_completion_tokens: integer(1),
-  stop,
-  frequency_penalty: number(-2, 2),
-  presence_penalty: number(-2, 2),
-  logit_bias: logitBias,
-  logprobs: boolean,
-  top_logprobs: integer(0, 20),
-  seed: (value) => (typeof value === "number" && Number.isInteger(value) ? undefined : "expected an integer"),
-  stream: boolean,
-  stream_options: object,
-  parallel_tool_calls: boolean,
-  reasoning_effort: oneOf("none", "minimal", "low", "medium", "high", "xhigh", "max"),
-  verbosity: oneOf("low", "medium", "high"),
-  modalities,
-  service_tier: text,
-  store: boolean,
-  metadata,
-  user: text,
-};
+const fields = new Map<string, Check>(
+  Object.entries({
+    temperature: number(0, 2),
+    top_p: number(0, 1),
+    n: integer(1, 128),
+    max_tokens: integer(1),
+    max_completion_tokens: integer(1),
+    stop,
+    frequency_penalty: number(-2, 2),
+    presence_penalty: number(-2, 2),
+    logit_bias: logitBias,
+    logprobs: boolean,
+    top_logprobs: integer(0, 20),
+    seed: (value) => (typeof value === "number" && Number.isInteger(value) ? undefined : "expected an integer"),
+    stream: boolean,
+    stream_options: object,
+    parallel_tool_calls: boolean,
+    reasoning_effort: oneOf("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+    verbosity: oneOf("low", "medium", "high"),
+    modalities,
+    service_tier: text,
+    store: boolean,
+    metadata,
+    user: text,
+  }),
+);
 
 const roles = new Set<unknown>(["developer", "system", "user", "assistant", "tool", "function"]);
 const mediaParts = new Set<unknown>(["image_url", "input_audio", "file"]);
@@ -180,8 +182,7 @@ export function checkChatBody(body: unknown): ChatBody {
   checkMessages(body["messages"]);
   for (const key in body) {
     const value = body[key];
-    if (value === null || !Object.hasOwn(fields, key)) continue;
-    const wrong = fields[key]?.(value);
+    const wrong = value === null ? undefined : fields.get(key)?.(value);
     if (wrong !== undefined) fail(key, wrong);
   }
   const { top_logprobs: top, logprobs, stream, stream_options: options } = body;

@@ -1,6 +1,6 @@
 import type { Identity } from "../../model/call.ts";
 import type { Completion } from "../../model/completion.ts";
-import { scanJsonObject } from "../../model/json-scan.ts";
+import { closingQuote, scanJsonObject } from "../../model/json-scan.ts";
 import type { Usage } from "../../model/usage.ts";
 import { wireUsage } from "./usage.ts";
 
@@ -49,21 +49,58 @@ function latin1(value: unknown): string {
   return ascii.test(json) ? json : Buffer.from(json, "utf8").toString("latin1");
 }
 
-/** The upstream's own bytes with identity, and usage where it is a sum, replaced in place. All but the ends stays its Buffer. */
-function spliced(bytes: Buffer, rendering: Rendering): Pieces {
+/** Where a top-level value stands in the text of an answer. */
+type Place = readonly [key: string, from: number, to: number];
+
+const HEAD = 400;
+const identityKeys = ["id", "model", "created"] as const;
+
+/**
+ * The places of identity when all of it stands in a flat head before the choices, as most servers write it. A quote inside a JSON string is
+ * escaped, so the needle `"id":` is a key. Undefined sends the answer the long way.
+ */
+function headPlaces(text: string): readonly Place[] | undefined {
+  const choices = text.indexOf('"choices":[');
+  if (choices < 0 || choices > HEAD) return undefined;
+  const nested = text.indexOf("{", 1);
+  if (nested >= 0 && nested < choices) return undefined;
+  const places: Place[] = [];
+  for (const key of identityKeys) {
+    const needle = `"${key}":`;
+    const at = text.indexOf(needle);
+    if (at < 0 || at > choices) return undefined;
+    const from = at + needle.length;
+    const to = text.charCodeAt(from) === 34 ? closingQuote(text, from + 1) + 1 : text.indexOf(",", from);
+    if (to <= from || to > choices) return undefined;
+    places.push([key, from, to]);
+  }
+  return places.sort(([, a], [, b]) => a - b);
+}
+
+/** The places of identity and usage anywhere at the top level; undefined when a key stands twice. */
+function scannedPlaces(text: string): readonly Place[] | undefined {
+  const { spans, keys } = scanJsonObject(text);
+  if (keys !== spans.size) return undefined;
+  return [...spans].map(([key, [, from, to]]) => [key, from, to] as const);
+}
+
+/** The upstream's own bytes with identity, and usage where it is a sum, replaced in place; undefined when they can not be. */
+function spliced(bytes: Buffer, rendering: Rendering): Pieces | undefined {
   const { identity, usage, summed, extension } = rendering;
   const text = bytes.toString("latin1");
-  const { spans } = scanJsonObject(text);
+  const sums = summed && usage !== undefined;
+  const places = (sums ? undefined : headPlaces(text)) ?? scannedPlaces(text);
+  if (!places) return undefined;
   const puts: Record<string, string> = { id: latin1(identity.id), model: latin1(identity.model), created: String(identity.created) };
-  if (summed && usage) puts["usage"] = latin1(wireUsage(usage));
+  if (sums) puts["usage"] = latin1(wireUsage(usage));
   const pieces: (string | Buffer)[] = [];
   const small = bytes.length < JOIN_BELOW;
   const open = text.indexOf("{") + 1;
   let head = text.slice(0, open);
   if (extension !== undefined) head += `"chorale":${latin1(extension)},`;
-  for (const [key, put] of Object.entries(puts)) if (!spans.has(key)) head += `"${key}":${put},`;
+  for (const key in puts) if (!places.some(([known]) => known === key)) head += `"${key}":${puts[key]},`;
   let at = open;
-  for (const [key, [, from, to]] of spans) {
+  for (const [key, from, to] of places) {
     const put = puts[key];
     if (put === undefined) continue;
     if (small || from - at < JOIN_BELOW) head += text.slice(at, from) + put;
@@ -80,6 +117,7 @@ function spliced(bytes: Buffer, rendering: Rendering): Pieces {
 
 /** Writes a whole answer. Strings among the pieces are latin1: one character is one byte. */
 export function completionPieces(completion: Completion, rendering: Rendering): Pieces {
-  if (completion.bytes) return spliced(completion.bytes, rendering);
-  return [Buffer.from(rendered(completion, rendering), "utf8").toString("latin1")];
+  return (
+    (completion.bytes && spliced(completion.bytes, rendering)) ?? [Buffer.from(rendered(completion, rendering), "utf8").toString("latin1")]
+  );
 }

@@ -6,6 +6,8 @@ export interface SseOptions {
   /** Flat response headers: name, value, name, value. Asked for when the head goes out. */
   head(): string[];
   readonly clock: Clock;
+  /** Aborted when nobody shall wait for this client any longer. */
+  readonly signal: AbortSignal;
   /** Silence after which a heartbeat goes out. */
   readonly heartbeatMs: number;
   /** What a heartbeat is; undefined for a comment. */
@@ -13,6 +15,8 @@ export interface SseOptions {
 }
 
 const COMMENT = ": keep-alive\n\n";
+/** How long a client that does not read may take for the frame that tells of a failure. */
+const LINGER_MS = 1000;
 
 /**
  * One event stream to one client. The head leaves with the first frame, in one write. Never sends `id:` or `retry:`: after either, some clients
@@ -49,17 +53,19 @@ export class SseResponse implements Disposable {
     this.#arm(this.#options.heartbeatMs);
   }
 
-  /** Writes whole frames. Resolves when the client can take more; at once while its buffer has room. */
+  /** Writes whole frames. Resolves when the client can take more, or when the signal aborts; at once while its buffer has room. */
   write(frames: string): Promise<void> | undefined {
+    if (this.#raw.destroyed || this.#raw.writableEnded) return undefined;
     if (!this.#begun) this.begin();
     this.#lastMs = this.#options.clock.now();
-    if (this.#raw.destroyed || this.#raw.write(frames, "latin1")) return undefined;
+    if (this.#raw.write(frames, "latin1")) return undefined;
     return this.#drained();
   }
 
   /** The one frame that tells of a failure after the head, then the end without `[DONE]`: a cut answer never looks whole. */
   fail(error: WireError): void {
     const { message, type, param, code } = error;
+    if (this.#raw.writableNeedDrain) this.#linger();
     this.#close(`data: ${Buffer.from(JSON.stringify({ error: { message, type, param, code } }), "utf8").toString("latin1")}\n\n`);
   }
 
@@ -73,21 +79,35 @@ export class SseResponse implements Disposable {
   }
 
   #close(last: string): void {
+    const raw = this.#raw;
+    if (!raw.destroyed && !raw.writableEnded) {
+      if (!this.#begun) this.begin();
+      raw.end(last, "latin1");
+    }
     this[Symbol.dispose]();
-    if (!this.#begun) this.begin();
-    if (!this.#raw.destroyed) this.#raw.end(last, "latin1");
+  }
+
+  /** Closes the connection of a client that does not read its last frame. */
+  #linger(): void {
+    const raw = this.#raw;
+    const timer = this.#options.clock.timer(LINGER_MS, () => raw.destroy());
+    raw.once("close", () => timer[Symbol.dispose]());
   }
 
   #drained(): Promise<void> {
     const raw = this.#raw;
+    const { signal } = this.#options;
     return new Promise((resolve) => {
       const settle = () => {
         raw.off("drain", settle);
         raw.off("close", settle);
+        signal.removeEventListener("abort", settle);
         resolve();
       };
       raw.on("drain", settle);
       raw.on("close", settle);
+      if (signal.aborted) settle();
+      else signal.addEventListener("abort", settle);
     });
   }
 

@@ -1,7 +1,7 @@
 import { isAscii, isUtf8 } from "node:buffer";
 import type { AssistantMessage, Choice, Completion, Logprobs } from "../../model/completion.ts";
 import { GatewayError } from "../../model/errors.ts";
-import { closingQuote } from "../../model/json-scan.ts";
+import { closingQuote, isLegalContent } from "../../model/json-scan.ts";
 import { inbandError } from "./errors.ts";
 import { canonicalText, finishReason, isDraft, type Draft } from "./message.ts";
 import { canonicalUsage, readUsage } from "./usage.ts";
@@ -130,39 +130,36 @@ const shortest = '"choices":[{"index":0,"message":{"role":"assistant","content":
 const plainEnd =
   /^"(?:,"refusal":null)?(?:,"annotations":\[\])?\},(?:"logprobs":null,)?"finish_reason":"(?:stop|length)"(?:,"logprobs":null)?\}\],"usage":/;
 
-/** The balanced object that `text` starts with; undefined when it is not one. */
-function leadingObject(text: string): string | undefined {
-  let depth = 0;
-  for (let at = 0; at < text.length; at += 1) {
-    const code = text.charCodeAt(at);
-    if (code === 34) {
-      const end = closingQuote(text, at + 1);
-      if (end < 0) return undefined;
-      at = end;
-    } else if (code === 123) depth += 1;
-    else if (code === 125) {
-      depth -= 1;
-      if (depth === 0) return text.slice(0, at + 1);
-    } else if (depth === 0) return undefined;
+/** What must not stand behind the choices too. */
+const decisive = ["object", "created", "choices", "error"];
+
+function parsedObject(text: string): Draft | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isDraft(value) ? value : undefined;
+  } catch {
+    // Not what it looked like: the long way says what is wrong with it.
+    return undefined;
   }
-  return undefined;
 }
 
 /**
- * The common answer, recognised without parsing it: one choice of plain text in the compact form, usage right after it. Its only long part is a
- * JSON string, which is jumped over. Returns its usage; undefined sends the answer the long way.
+ * The common answer, recognised without parsing its choices: one of plain text in the compact form, usage right after it. Its only long part is
+ * a JSON string, which is jumped over. Returns its usage; undefined sends the answer the long way.
  */
 function unreadUsage(text: string): Completion["usage"] {
   const at = text.indexOf(shortest);
   if (at < 0 || at > 300 || text.lastIndexOf('"error"', at) >= 0) return undefined;
+  const head = parsedObject(`${text.slice(0, at)}"choices":0}`);
+  if (head?.["object"] !== "chat.completion" || typeof head["created"] !== "number" || "usage" in head) return undefined;
   const end = closingQuote(text, at + shortest.length);
-  if (end < 0 || text.length - end > 2000) return undefined;
+  if (end < 0 || text.length - end > 2000 || !isLegalContent(text.slice(at + shortest.length, end))) return undefined;
   const rest = text.slice(end);
   const found = plainEnd.exec(rest);
-  const usage = found && !rest.includes('"error"') ? leadingObject(rest.slice(found[0].length)) : undefined;
-  if (usage === undefined) return undefined;
-  const wire = JSON.parse(usage) as Draft;
-  return canonicalUsage(wire) ? undefined : readUsage(wire);
+  const tail = found && !rest.includes('"error"') ? parsedObject(`{"usage":${rest.slice(found[0].length)}`) : undefined;
+  if (!tail || decisive.some((key) => key in tail)) return undefined;
+  const { usage } = tail;
+  return isDraft(usage) && !canonicalUsage(usage) ? readUsage(usage) : undefined;
 }
 
 /** A whole answer whose choices are parsed when somebody looks, once. */

@@ -6,7 +6,7 @@ import type { SseReader } from "../../upstream/sse.ts";
 import { ChunkBatch, flagOf, utf8, type Part } from "./chunk-batch.ts";
 import { templateOf, type KnownChunk } from "./chunk-template.ts";
 import { deltasOf } from "./deltas.ts";
-import { inbandError } from "./errors.ts";
+import { inbandError, tellsError } from "./errors.ts";
 import { chunkPaths, FrameWriter, wellFormed } from "./frames.ts";
 import { canonicalText, finishReason, isDraft, saysFinished, type Draft } from "./message.ts";
 import { ToolStream } from "./tool-stream.ts";
@@ -22,6 +22,9 @@ export interface ChunkOptions {
   /** The request's `n`; 1 when absent. */
   readonly choices?: number;
 }
+
+/** A stream in which each chunk differs from the one before has no use for templates. */
+const MAX_MISSES = 3;
 
 interface ChoiceState {
   role: boolean;
@@ -44,6 +47,10 @@ export class ChunkReader {
   #parts: Part[] = [];
   #done = false;
   #shown = false;
+  /** An event was dropped that is no part of an answer. */
+  #strange = false;
+  /** Templates learned since one was last of use. */
+  #misses = 0;
   #reply: { id?: string; model?: string } = {};
   /** Chunks with content: about one token each, for billing a stream that was cut. */
   contentChunks = 0;
@@ -82,6 +89,7 @@ export class ChunkReader {
         this.#bytes += known.putHead + text + known.putTail;
         if (text !== "") this.#flags |= Flag[known.type];
         this.contentChunks += 1;
+        this.#misses = 0;
         this.#parts.push({ known, text });
         chunkPaths.template += 1;
         continue;
@@ -89,7 +97,7 @@ export class ChunkReader {
       const event = events.next();
       if (!event) break;
       try {
-        this.event(event.data);
+        this.event(event.data, event.event);
       } catch (thrown) {
         // Once something was shown, what came together with the error is shown too; before that, somebody else may still answer.
         if (!this.#shown || this.#bytes === "") throw thrown;
@@ -109,6 +117,12 @@ export class ChunkReader {
     }
     for (const [index, state] of this.#choices) {
       if (state.ended) continue;
+      // What was not understood may have said why there is no end: a cut answer must not look whole.
+      if (this.#strange) {
+        throw new GatewayError("upstream_protocol", `${this.#options.upstream} sent no finish reason, but something else.`, {
+          upstream: this.#options.upstream,
+        });
+      }
       this.#write(index, {}, state.tools.used ? "tool_calls" : "stop");
       state.ended = true;
     }
@@ -118,7 +132,8 @@ export class ChunkReader {
     return this.#take();
   }
 
-  event(dispatched: string): void {
+  /** Reads one event; `name` is its `event` field. */
+  event(dispatched: string, name = ""): void {
     if (dispatched.trim() === "[DONE]") {
       this.#done = true;
       return;
@@ -126,8 +141,8 @@ export class ChunkReader {
     // Several lines of data leave as one: in JSON a line can only end between tokens.
     const data = dispatched.includes("\n") ? dispatched.replaceAll("\n", " ") : dispatched;
     const chunk = this.#parse(data);
-    if (chunk["error"] !== undefined && chunk["error"] !== null) throw inbandError(this.#options.upstream, chunk, this.#options.wallMs());
-    if (chunk["object"] === "error") throw inbandError(this.#options.upstream, chunk, this.#options.wallMs());
+    if (name === "error" || (chunk["error"] !== undefined && chunk["error"] !== null) || chunk["object"] === "error")
+      throw inbandError(this.#options.upstream, chunk, this.#options.wallMs());
     this.#identify(chunk);
     let odd = "error" in chunk;
     if (odd) delete chunk["error"];
@@ -143,6 +158,8 @@ export class ChunkReader {
     if (!Array.isArray(choices) || choices.length === 0) {
       if (usage && chunk["usage"])
         this.usageBytes = !Array.isArray(choices) || odd ? this.#frames.rewritten(chunk) : this.#frames.kept(data);
+      else if (!usage && tellsError(chunk)) throw inbandError(this.#options.upstream, chunk, this.#options.wallMs());
+      else if (!usage && !Array.isArray(choices)) this.#strange = true;
       return;
     }
     if (usage && chunk["usage"]) {
@@ -289,7 +306,14 @@ export class ChunkReader {
     this.#flags |= flags;
     if ((flags & CONTENT) !== 0) this.contentChunks += 1;
     for (const choice of chunk["choices"] as Draft[]) if ("role" in (choice["delta"] as Draft)) this.#flags |= Flag.role;
-    if (!odd) this.#known = templateOf(data, chunk, this.#frames) ?? this.#known;
+    if (!odd && this.#misses < MAX_MISSES) this.#learn(data, chunk);
+  }
+
+  #learn(data: string, chunk: Draft): void {
+    const known = templateOf(data, chunk, this.#frames);
+    if (!known) return;
+    this.#known = known;
+    this.#misses += 1;
   }
 
   /** Writes a chunk of our own beside the upstream's. */

@@ -4,6 +4,9 @@ import { GatewayError, type ErrorCode, type ErrorDetails, type WireError } from 
 type Json = Readonly<Record<string, unknown>>;
 
 const MAX_MESSAGE = 500;
+/** Of a longer text nobody reads more. */
+const MAX_READ = 4000;
+const MAX_WAIT_MS = 24 * 60 * 60_000;
 const contextCodes = new Set(["context_length_exceeded", "exceed_context_size_error", "string_above_max_length"]);
 const contextText = /context (length|size|window)|maximum context|too many tokens|prompt is too long|exceeds? the (available )?context/i;
 const filterCodes = new Set(["content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"]);
@@ -16,8 +19,11 @@ function isRecord(value: unknown): value is Json {
 /** Text that an upstream wrote, fit for a client: no markup, no addresses, no keys, bounded. */
 export function cleanMessage(text: string): string {
   return text
-    .replace(/<[^>]*>/g, " ")
+    .slice(0, MAX_READ)
+    .replace(/<[^<>]*>/g, " ")
     .replace(/\b(?:https?|wss?):\/\/\S+/gi, "[address]")
+    .replace(/\[[\da-f:.%]+\]:\d+/gi, "[address]")
+    .replace(/(?<![\w.-])(?:localhost|[\w.-]+\.[a-z]{2,}):\d+/gi, "[address]")
     .replace(/\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b/g, "[address]")
     .replace(/\b(?:sk|pk|rk|gsk|xai|key)-[\w-]{8,}/gi, "[key]")
     .replace(/\bAIza[\w-]{10,}/g, "[key]")
@@ -37,8 +43,9 @@ interface Told {
   readonly status: number | undefined;
 }
 
-function text(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
+/** A field that is one word, such as a code or the path of a parameter; anything else may tell what it should not. */
+function word(value: unknown): string | undefined {
+  return typeof value === "string" && /^[\w.[\]-]{1,100}$/.test(value) ? value : undefined;
 }
 
 /** The error in an upstream's body, in any of the shapes that servers use; undefined when there is none. */
@@ -56,15 +63,25 @@ function readError(body: unknown): Told | undefined {
   const code = inner["code"];
   return {
     message,
-    type: text(inner["type"]) ?? text(inner["error_type"]),
-    param: text(inner["param"]) ?? null,
-    code: text(code),
+    type: word(inner["type"]) ?? word(inner["error_type"]),
+    param: word(inner["param"]) ?? null,
+    code: word(code),
     status: typeof code === "number" && code >= 400 && code < 600 ? code : undefined,
   };
 }
 
-/** `retry-after-ms`, then `retry-after` in seconds or as a date; milliseconds. */
+/** True when a body says that something went wrong. */
+export function tellsError(body: unknown): boolean {
+  return readError(body) !== undefined;
+}
+
+/** `retry-after-ms`, then `retry-after` in seconds or as a date; milliseconds, a day at most. */
 export function retryAfterMs(headers: IncomingHttpHeaders, wallMs: number): number | undefined {
+  const ms = saidRetryAfterMs(headers, wallMs);
+  return ms === undefined ? undefined : Math.min(ms, MAX_WAIT_MS);
+}
+
+function saidRetryAfterMs(headers: IncomingHttpHeaders, wallMs: number): number | undefined {
   const ms = Number(headers["retry-after-ms"] ?? Number.NaN);
   if (Number.isFinite(ms) && ms >= 0) return ms;
   const said = headers["retry-after"];
@@ -115,6 +132,9 @@ function wireOf(code: ErrorCode, told: Told): WireError {
   };
 }
 
+/** Codes that are about the gateway's own account: what the upstream says of it is not for clients. */
+const unsaid = new Set<ErrorCode>(["upstream_auth", "upstream_quota"]);
+
 const plain: Partial<Record<ErrorCode, string>> = {
   upstream_auth: "refused the gateway's credentials",
   upstream_quota: "says that the gateway's quota there is used up",
@@ -144,7 +164,7 @@ export function refusalError({ upstream, status, headers, body, wallMs }: Refusa
     ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
     ...(told && told.message !== "" && verbatim.has(code) ? { wire: wireOf(code, told) } : {}),
   };
-  const said = told && told.message !== "" && code !== "upstream_auth" ? `: ${told.message}` : "";
+  const said = told && told.message !== "" && !unsaid.has(code) ? `: ${told.message}` : "";
   return new GatewayError(code, `${upstream} ${plain[code] ?? "failed"} (HTTP ${status})${said}`, details);
 }
 
@@ -155,6 +175,7 @@ export function inbandError(upstream: string, body: unknown, wallMs: number): Ga
   const guessed = type.includes("rate_limit") ? 429 : type.includes("overloaded") ? 503 : type.includes("invalid_request") ? 400 : 502;
   const error = refusalError({ upstream, status: told?.status ?? guessed, headers: {}, body, wallMs });
   const { upstreamStatus: _, ...details } = error.details;
+  if (unsaid.has(error.code)) return new GatewayError(error.code, `${upstream} ${plain[error.code] ?? "failed"}.`, details);
   const message = told && told.message !== "" ? told.message : `${upstream} failed in the middle of its answer.`;
   const wire = details.wire ?? {
     ...error.wire,

@@ -2,7 +2,7 @@ import { tightest, type Call, type Timeouts } from "../../model/call.ts";
 import { newFold } from "../../model/collect.ts";
 import type { Completion } from "../../model/completion.ts";
 import { GatewayError, toGatewayError, type ErrorCode } from "../../model/errors.ts";
-import { batch, CONTENT, type BatchEvent, type Delta, type FinishEvent, type ModelEvent } from "../../model/events.ts";
+import { batch, CONTENT, Flag, type BatchEvent, type Delta, type FinishEvent, type ModelEvent } from "../../model/events.ts";
 import type { Model } from "../../model/model.ts";
 import type { ChatRequest } from "../../model/request.ts";
 import type { Pools } from "../../upstream/pools.ts";
@@ -27,6 +27,8 @@ export interface LeafOptions {
 }
 
 const MAX_ERROR_BODY = 64 * 1024;
+/** What a stream that has begun may send to be alive. */
+const LIFE = CONTENT | Flag.logprobs | Flag.end;
 const MAX_ANSWER = 256 * 1024 * 1024;
 /** How a connection can end under an answer. */
 const lost: ReadonlySet<ErrorCode> = new Set(["upstream_unreachable", "upstream_timeout", "upstream_protocol"]);
@@ -42,6 +44,16 @@ async function readAll(exchange: Exchange, name: string, limit: number): Promise
       throw new GatewayError("upstream_protocol", `${name} sent an answer of more than ${limit} bytes.`, { upstream: name });
   }
   return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+}
+
+/** The body of a refusal, if it comes: the head has said the most, and must not be lost over it. */
+async function refusalBody(exchange: Exchange, name: string): Promise<unknown> {
+  try {
+    return parsed(await readAll(exchange, name, MAX_ERROR_BODY));
+  } catch {
+    // Cut, late or without an end.
+    return undefined;
+  }
 }
 
 function parsed(bytes: Buffer): unknown {
@@ -63,10 +75,9 @@ function wholeDeltas(completion: Completion): readonly Delta[] {
       ...(content ? [{ type: "text", choice: at, text: content } as const] : []),
       ...(refusal ? [{ type: "refusal", choice: at, text: refusal } as const] : []),
       ...(calls ?? []).map((call, index): Delta => {
-        const body = call.custom
-          ? { name: call.custom.name, text: call.custom.input, custom: true }
-          : { name: call.function?.name ?? "", text: call.function?.arguments ?? "" };
-        return { type: "tool-call", choice: at, index, id: call.id, ...body };
+        const { id, type: _type, function: fn, custom, ...extra } = call;
+        const body = custom ? { name: custom.name, text: custom.input, custom: true } : { name: fn?.name ?? "", text: fn?.arguments ?? "" };
+        return { type: "tool-call", choice: at, index, id, ...body, ...(Object.keys(extra).length > 0 ? { extra } : {}) };
       }),
       ...(Object.keys(fields).length > 0 ? [{ type: "extra", choice: at, fields } as const] : []),
       ...(choice.logprobs
@@ -128,7 +139,7 @@ export class OpenAiLeaf implements Model {
     const type = headers["content-type"] ?? "";
     if (status === 200 && type.startsWith("text/event-stream")) return true;
     if (status === 200 && !type.startsWith("text/html")) return false;
-    const body = parsed(await readAll(exchange, name, MAX_ERROR_BODY));
+    const body = await refusalBody(exchange, name);
     throw refusalError({ upstream: name, status: status === 200 ? 502 : status, headers, body, wallMs: call.clock.wall() });
   }
 
@@ -203,20 +214,23 @@ async function* batches(exchange: Exchange, reader: ChunkReader): AsyncGenerator
     if (!chunk) break;
     events.push(chunk.toString("latin1"));
     const found = reader.read(events);
-    if (!found) continue;
-    // Heartbeats and comments are no sign of life, nor is a bare role that of a first token.
-    if (!first || (found.flags & CONTENT) !== 0) {
-      first = false;
-      exchange.alive();
+    if (reader.done) exchange.finish();
+    if (found) {
+      // Heartbeats, comments and empty deltas are no sign of life, nor is a bare role that of a first token.
+      if ((found.flags & (first ? CONTENT : LIFE)) !== 0) {
+        first = false;
+        exchange.alive();
+      }
+      yield found;
+      if (reader.failed) throw reader.failed;
     }
-    yield found;
-    if (reader.failed) throw reader.failed;
     if (reader.done) break;
   }
   if (!reader.done) {
     const rest = events.rest();
     // An event that was cut says nothing; whether the answer was whole without it, `end` knows.
-    if (rest && (rest.data.trim() === "[DONE]" || parsed(Buffer.from(rest.data, "latin1")) !== undefined)) reader.event(rest.data);
+    if (rest && (rest.data.trim() === "[DONE]" || parsed(Buffer.from(rest.data, "latin1")) !== undefined))
+      reader.event(rest.data, rest.event);
   }
   const last = reader.end();
   if (last) yield last;

@@ -29,12 +29,6 @@ function waitMs(error: GatewayError, attempt: number, call: Call, { baseMs, capM
   return retryAfterMs + call.random() * Math.min(capMs, baseMs * 2 ** (attempt - 1));
 }
 
-/** The slot was empty before this model was asked at all. */
-function noAttempt(upstream: string): GatewayError {
-  const message = `No attempt is left for ${upstream}: the others of this request have used them up.`;
-  return new GatewayError("attempts_exhausted", message, { upstream });
-}
-
 /** The last error with the number of attempts that were made in vain; the trace is told of them. */
 function givenUp(error: GatewayError, attempts: number, call: Call): GatewayError {
   call.span.decision = { attempts, failed: error.code };
@@ -45,8 +39,9 @@ function givenUp(error: GatewayError, attempts: number, call: Call): GatewayErro
  * Asks the same model again when it failed in a way that may pass, and nothing was shown yet. Waits with exponential backoff and full jitter,
  * and at least as long as a Retry-After; one above `maxRetryAfterMs` is not waited for, so that one goes elsewhere.
  *
- * Costs one call when all is well, `attempts` at worst, one after the other. The slot's attempts bound it together with every other retry of
- * the request. Pays against rate limits, restarts and resets; never against a timeout or a refusal of the request itself.
+ * Costs one call when all is well, `attempts` at worst, one after the other. The slot's attempts, one for each upstream call,
+ * bound it together with every other retry of the request. Pays against rate limits, restarts and resets; never against a timeout or a refusal
+ * of the request itself.
  */
 export const retry = defineStrategy({
   kind: "retry",
@@ -58,7 +53,6 @@ export const retry = defineStrategy({
     return {
       name: site.name,
       async *stream(request, call) {
-        if (!call.slot.take()) throw noAttempt(child.name);
         let made = 0;
         for (let attempt = 1; ; attempt += 1) {
           const opening = await open(child, request, enter(call, { label: `attempt ${attempt}` }), holdGate(own.hold));
@@ -70,7 +64,7 @@ export const retry = defineStrategy({
           const { error } = opening;
           made += error.details.attempts ?? 1;
           const wait = error.retry && attempt < own.attempts ? waitMs(error, attempt, call, own) : undefined;
-          if (wait === undefined || !call.slot.retake()) throw givenUp(error, made, call);
+          if (wait === undefined || !call.slot.retry()) throw givenUp(error, made, call);
           await sleep(call.clock, wait, call.signal);
         }
       },

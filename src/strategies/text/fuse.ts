@@ -4,6 +4,7 @@ import { complete } from "../../model/complete.ts";
 import { textOf } from "../../model/completion.ts";
 import { GatewayError, throwIfAborted } from "../../model/errors.ts";
 import type { ModelEvent } from "../../model/events.ts";
+import type { Plan } from "../../model/plan.ts";
 import type { ChatRequest } from "../../model/request.ts";
 import { assemble, type Assembled, type Assembly } from "../../panel/assemble.ts";
 import { fenced, newNonce, shownText, shuffled } from "../../panel/candidates.ts";
@@ -143,8 +144,8 @@ function buildFuse(options: Options, site: BuildSite): Fuse {
  * All members answer, one writer reads the answers, anonymous and in random order, and writes a better one: the generative half of
  * LLM-Blender (arXiv 2306.02561) with the instruction of AggLM (2509.06870) that all may be wrong. Its tokens stream.
  *
- * Cost: n + 1 calls, n + 2 with `analysis`; depth 2 or 3. One more, a repair, where an answer does not satisfy its schema; it does not stream
- * then. Pays for open questions, where no two answers are alike; for answers that can be compared `vote` is cheaper and as good. Members
+ * Cost: n + 1 calls, n + 2 with `analysis`; depth 2 or 3. One more, a repair, which the plan does not count, where an answer does not
+ * satisfy its schema; it does not stream then. Pays for open questions, where no two answers are alike; for answers that can be compared `vote` is cheaper and as good. Members
  * should be of about equal strength; several samples of the best one do well (2502.00674).
  *
  * - A single candidate by the writer's own model is returned as it is: to read oneself adds nothing. Anybody else's is still checked by the writer.
@@ -169,7 +170,7 @@ export const fuse = defineStrategy({
       { role: "writer", child: child(shared.nodeOf(writer)) },
     ];
     const sum = (of: (step: (typeof steps)[number]) => number) => steps.reduce((total, step) => total + of(step), 0);
-    return {
+    const plan: Plan = {
       calls: [seats.calls[0] + sum(({ child: { plan } }) => plan.calls[0]), seats.calls[1] + sum(({ child: { plan } }) => plan.calls[1])],
       depth: seats.depth + sum(({ child: { plan } }) => plan.depth),
       tail: tailOf(child(shared.nodeOf(writer))),
@@ -177,6 +178,7 @@ export const fuse = defineStrategy({
       edges: [...seats.edges, ...steps],
       tools: shared.toolsTitle(tools, shared.nodeOf(writer), child),
     };
+    return shared.withOwner(plan, tools, child);
   },
   examples: [
     { kind: "fuse", members: ["a", "b"], writer: "c" },

@@ -42,7 +42,6 @@ const options = z.strictObject({
     .enum(["unassailable", "beta", "none"])
     .default("unassailable")
     .describe("When the rest is not waited for: the leader can not be caught; it is the mode with 95 % (samples of one model); never."),
-  tie: z.enum(["order"]).default("order").describe("Equal weights go to the class of the earliest member."),
   abstainBelow: z.number().min(0).max(1).optional().describe("Say `abstainText` instead of an answer with less agreement than this."),
   abstainText: z.string().min(1).default("I am not sure about the answer."),
   quorum: shared.quorum,
@@ -160,7 +159,8 @@ async function* hold(vote: Vote, request: ChatRequest, call: Call): AsyncGenerat
  * member of the winning class, untouched. The kind to take first for questions with a checkable answer: over seven benchmarks voting
  * explains most of what debate gains (arXiv 2508.17536).
  *
- * Cost: one call a seat, at once, so depth 1; those that no longer matter are cut. One more, a repair, where no answer satisfies a schema.
+ * Cost: one call a seat, at once, so depth 1; those that no longer matter are cut. One more, a repair, which the plan does not count, where no answer
+ * satisfies a schema.
  * Nothing streams: the winner goes out in one go. Prose that no two members word alike is settled by its medoid, marked as degraded.
  *
  * arXiv 2203.11171; stopping by Beta: 2305.11860.
@@ -191,7 +191,8 @@ export const vote = defineStrategy({
     const owner = shared.nodeOf(list[0] ?? "");
     const cuts = options.stop !== "none" || shared.mayCut(options.quorum);
     const seats = shared.planSeats({ members: list, reserves: options.quorum.reserves, cuts }, child);
-    return { ...seats, tail: "none", reads: true, agreement: true, tools: shared.toolsTitle(options.tools, owner, child) };
+    const plan = { ...seats, tail: "none", reads: true, agreement: true, tools: shared.toolsTitle(options.tools, owner, child) };
+    return shared.withOwner(plan, options.tools, child);
   },
   examples: [
     { kind: "vote", members: ["a", "b", "c"] },

@@ -86,6 +86,32 @@ describe("readAnswer", () => {
     expect(completion.bytes?.toString()).toContain("a\ufffdb");
   });
 
+  const plainAnswer =
+    '{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"4"},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10}}';
+
+  test.each<readonly [string, string, string]>([
+    ["a head that is no JSON", '{"id":"x",', '{"id":x,'],
+    ["a tail that is no JSON", "}}", "}"],
+    ["more after its end", "}}", "}}}"],
+    ["a control character", '"4"', '"4\t"'],
+    ["an escape that is none", '"4"', String.raw`"4\q"`],
+  ])("does not pass on unread an answer with %s", (_, from, to) => {
+    const before = answerPaths.unread;
+    read(plainAnswer);
+    expect(answerPaths.unread - before).toBe(1);
+    expect(() => read(plainAnswer.replace(from, () => to))).toThrow(expect.objectContaining({ code: "upstream_protocol" }) as Error);
+  });
+
+  test.each<readonly [string, string, string]>([
+    ["another object", "chat.completion", "chat"],
+    ["no created", '"created":1,', ""],
+    ["choices twice", "}}", '},"choices":[{"index":0,"message":{"role":"assistant","content":"5"},"finish_reason":"stop"}]}'],
+  ])("reads an answer with %s", (_, from, to) => {
+    const before = answerPaths.unread;
+    expect(read(plainAnswer.replace(from, () => to)).choices).toHaveLength(1);
+    expect(answerPaths.unread - before).toBe(0);
+  });
+
   test.each<readonly [string, unknown, string]>([
     ["no JSON", "<html>", "upstream_protocol"],
     ["a list", "[]", "upstream_protocol"],

@@ -200,10 +200,36 @@ describe("ChunkReader", () => {
     ],
     ["nothing", [], "upstream_unreachable"],
     ["[DONE] alone", ["data: [DONE]\n\n"], "upstream_protocol"],
+    ["a named error", [role, `event: error\n${frame({ message: "boom", type: "overloaded_error" })}`], "upstream_overloaded"],
+    ["a named error of another shape", [role, `event: error\n${frame({ why: "boom" })}`], "upstream_error"],
+    ["a flat error", [role, four, frame({ message: "boom", type: "rate_limit_error" }), frame("[DONE]")], "upstream_rate_limited"],
+    ["a detail", [role, four, frame({ detail: "boom" }), frame("[DONE]")], "upstream_error"],
+    ["something else and no finish reason", [role, four, frame({ type: "abort" }), frame("[DONE]")], "upstream_protocol"],
   ])("fails on a stream with %s", (_, pieces, code) => {
     const read = () => readAll([pieces.join("")]);
     expect(read).toThrow(GatewayError);
     expect(read).toThrow(expect.objectContaining({ code }) as Error);
+  });
+
+  test("learns no templates from chunks that never repeat", () => {
+    const own = (id: number) => frame({ ...head, id: `x${id}`, choices: [{ index: 0, delta: { content: "4" }, finish_reason: null }] });
+    const alike = frame({ ...head, choices: [{ index: 0, delta: { content: "4" }, finish_reason: null }] });
+    const before = chunkPaths.template;
+    const spliced = chunkPaths.spliced;
+    readAll([role, ...Array.from({ length: 10 }, (_, id) => own(id)), end, frame("[DONE]")]);
+    // Each chunk once, and once more for each of three templates.
+    expect([chunkPaths.template - before, chunkPaths.spliced - spliced]).toEqual([0, 15]);
+    readAll([role, own(1), own(2), alike, alike, own(3), alike, alike, end, frame("[DONE]")]);
+    expect(chunkPaths.template - before).toBeGreaterThanOrEqual(2);
+  });
+
+  test("an event with a name is never taken for one that repeats", () => {
+    const reader = new SseReader();
+    reader.push("event: error\n");
+    expect(reader.next()).toBeUndefined();
+    reader.push('data: {"t":"a"}\n\n');
+    expect(reader.take({ head: 'data: {"t":"', tail: '"}\n\n' })).toBeUndefined();
+    expect(reader.next()).toEqual({ data: '{"t":"a"}', event: "error" });
   });
 
   test("tells what came together with an error only when something had been told before", () => {

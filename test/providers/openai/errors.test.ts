@@ -81,3 +81,40 @@ test.each([
 ])("cleanMessage makes %j fit for clients", (given, wanted) => {
   expect(cleanMessage(given)).toBe(wanted);
 });
+
+test.each([
+  ["dial db.internal.example:5432 failed", "dial [address] failed"],
+  ["dial localhost:8080 failed", "dial [address] failed"],
+  ["dial [2001:db8::1]:443 failed", "dial [address] failed"],
+])("cleanMessage tells no host: %j", (given, wanted) => {
+  expect(cleanMessage(given)).toBe(wanted);
+});
+
+test("cleanMessage is quick with what was made to be slow", () => {
+  const startMs = performance.now();
+  for (const piece of ["<", "a.", "a", "[", "Bearer ", "a-", ":"]) cleanMessage(piece.repeat(500_000));
+  expect(performance.now() - startMs).toBeLessThan(500);
+});
+
+test("what is said of the gateway's own account is not for clients", () => {
+  for (const [status, code] of [
+    [401, "upstream_auth"],
+    [402, "upstream_quota"],
+  ] as const) {
+    const body = { error: { message: "Org acme-corp owes 7 USD", code: status } };
+    for (const error of [refused(status, body), inbandError("up/a", body, wallMs)]) {
+      expect(error.code).toBe(code);
+      expect(`${error.message} ${JSON.stringify(error.wire)}`).not.toContain("acme");
+    }
+  }
+});
+
+test("type, param and code are words", () => {
+  const { wire } = refused(400, { error: { message: "x", type: "a b <b>", param: "messages[0].content", code: "x".repeat(101) } });
+  expect(wire).toMatchObject({ type: "invalid_request_error", param: "messages[0].content", code: null });
+});
+
+test("nobody is asked to wait for more than a day", () => {
+  for (const headers of [{ "retry-after": "1e300" }, { "retry-after-ms": "1e300" }, { "retry-after": "Mon, 23 Nov 2099 12:00:30 GMT" }])
+    expect(retryAfterMs(headers, wallMs)).toBe(86_400_000);
+});

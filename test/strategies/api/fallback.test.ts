@@ -133,6 +133,14 @@ describe("when all members failed", () => {
   });
 });
 
+test("asks no more members than there are attempts, also without retries", async () => {
+  const names = Array.from({ length: 10 }, (_, index) => `m${index}`);
+  const run = new Run(Object.fromEntries(names.map((name) => [name, fails(failure("upstream_error"))])));
+  const { error } = await run.read({ members: names });
+  expect(error?.message).toContain("ran out of attempts");
+  expect(run.asked).toBe("m0m1m2m3m4m5");
+});
+
 describe("a member with options", () => {
   test("is bounded in time", async () => {
     const run = new Run({ a: { moves: ["stall"] }, b: says("Hello") });

@@ -359,6 +359,8 @@ describe("what every panel does", () => {
     });
     expect(plan({ ...abw, analysis: "c", quorum: { reserves: ["d"] } })).toMatchObject({ calls: [4, 5], depth: 4 });
     expect(plan({ ...abw, writer: { kind: "vote", members: ["a", "b"] } })).toMatchObject({ calls: [4, 4], tail: "none", tools: "a" });
+    const owner = { kind: "vote", members: ["a", "b", "c", "d"] };
+    expect(plan({ ...abw, tools: { owner } })).toMatchObject({ calls: [3, 4], depth: 2, tools: "a" });
     expect(() => plan({ ...abw, quorum: { min: 3 } })).toThrow(expect.objectContaining({ at: "quorum.min" }));
   });
 

@@ -498,6 +498,8 @@ describe("nesting and config", () => {
       tools: "refused",
     });
     expect(plan({ kind: "vote", members: [abc, "b"] })).toMatchObject({ calls: [4, 4], tools: "a" });
+    const owned = plan({ kind: "vote", members: ["a", "b"], tools: { owner: abc } });
+    expect(owned).toMatchObject({ calls: [2, 3], edges: [{ role: "member 1" }, { role: "member 2" }, { role: "owner" }] });
     const fused = { kind: "fuse", members: ["a", "b"], writer: "c" };
     expect(plan({ kind: "vote", members: [fused, "b"] })).toMatchObject({ calls: [2, 4], depth: 2, tools: "c" });
     expect(plan({ kind: "vote", members: [fused, "b"], stop: "none" })).toMatchObject({ calls: [4, 4] });
