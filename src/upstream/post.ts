@@ -25,7 +25,7 @@ export interface Head {
   readonly headers: IncomingHttpHeaders;
 }
 
-/** How often a reused socket that had died in the pool was replaced. For metrics. */
+/** How often a reused socket that had died in the pool was replaced. */
 export const replacedSockets = { count: 0 };
 
 const HIGH_WATER = 64 * 1024;

@@ -1,5 +1,8 @@
 import { connect } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
+import { systemClock } from "../../src/model/clock.ts";
+import { openPools } from "../../src/upstream/pools.ts";
+import { Exchange } from "../../src/upstream/post.ts";
 import { clientKey, messages, parseRaw, quick, readPieces, sendRaw, startPair, type PairOptions } from "../support/gateway.ts";
 import { accumulate, validateError, validateStream } from "../support/stream-validator.ts";
 import {
@@ -295,4 +298,22 @@ test("A-RTY-05 a request that comes while the gateway shuts down is refused in o
   expect([status, headers["connection"], refused]).toEqual([503, "close", expect.stringContaining("server_is_shutting_down")]);
   await reading;
   await closing;
+});
+
+test("a request that can not be written is a failure of our own", async () => {
+  const pools = openPools();
+  onTestFinished(() => pools.close());
+  const exchange = new Exchange({
+    pool: pools.of("http://127.0.0.1:9"),
+    method: "POST",
+    path: "/",
+    headers: ["authorization", "Bearer a\nb"],
+    body: undefined,
+    timeouts: quick,
+    clock: systemClock,
+    signal: new AbortController().signal,
+    upstream: "up/a",
+  });
+  await expect(exchange.head()).rejects.toMatchObject({ code: "internal" });
+  exchange.close();
 });

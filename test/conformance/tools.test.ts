@@ -229,3 +229,12 @@ test("any interleaving of any calls is one call after the other, and nothing is 
     { numRuns: 60 },
   );
 });
+
+test("a call that was told whole keeps its other fields in a stream", async () => {
+  const signed = { id: "call_1", type: "function", function: { name: "add", arguments: '{"a":2}' }, extra_content: { signature: "s" } };
+  const whole = json(200, completionJson(null, { message: { tool_calls: [signed] }, choice: { finish_reason: "tool_calls" } }));
+  const { gateway } = await start({ s: whole });
+  const text = await (await gateway.chat({ model: "up/s", stream: true, tools: [add] })).text();
+  expect(validateStream(text, { usage: false })).toEqual([]);
+  expect(text).toContain('"extra_content":{"signature":"s"}');
+});

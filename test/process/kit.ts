@@ -54,7 +54,7 @@ export function writeConfig(folder: string, config: object | string): string {
 }
 
 /** Starts the program in a folder of its own, without anything of this process's environment. */
-export function start({ args = [], env = {}, folder = newFolder() }: RunOptions = {}): Program {
+function start({ args = [], env = {}, folder = newFolder() }: RunOptions = {}): Program {
   const child = spawn(process.execPath, [...flags, main, ...args], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
   onTestFinished(async () => {
     child.kill("SIGKILL");

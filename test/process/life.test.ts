@@ -163,6 +163,32 @@ describe("a config that changes", () => {
     expect((await stream.rest()).trimEnd().endsWith("data: [DONE]")).toBe(true);
   });
 
+  test("leaves none of its secrets in the log, old ones neither", async () => {
+    const upstream = await startUpstream({ a: say }, onTestFinished);
+    // Requests name what they ask for, and the log would repeat it.
+    const secret = (n: number) => `hidden-${n}-abcdefgh`;
+    const config = (n: number) => ({
+      ...memory,
+      providers: { up: provider(upstream.url, { apiKey: secret(n) }) },
+      models: { [`m${n}`]: "up/a" },
+      log: { content: true },
+    });
+    const gateway = await serve(config(0));
+    for (const n of [1, 2]) {
+      const seen = gateway.log.length;
+      writeConfig(gateway.folder, config(n));
+      gateway.kill("SIGHUP");
+      gateway.kill("SIGHUP");
+      await gateway.line(({ msg }) => msg === "the config was read again", seen);
+      await expect.poll(() => names(gateway.url), poll).toContain(`m${n}`);
+    }
+    for (const n of [0, 1, 2]) await (await gateway.ask({ model: "m2", messages: [{ role: "user", content: secret(n) }] })).text();
+    gateway.kill("SIGTERM");
+    const { out } = await gateway.exited;
+    expect(out.match(/\[redacted\]/g)?.length).toBeGreaterThanOrEqual(3);
+    expect(out).not.toContain("hidden-");
+  });
+
   test("is read when the file is written, and when it is replaced; one that is gone for a moment is nothing", async () => {
     const upstream = await startUpstream({ a: say }, onTestFinished);
     const gateway = await serve(withModels({ old: "up/a" }, upstream.url));
@@ -223,7 +249,7 @@ describe("a gateway that is its own upstream", () => {
   };
 
   // A refusal with 508 is taken for a passing failure of the upstream, and retried.
-  test.fails.each(["chain", "exam"])("says so: %s", async (model) => {
+  test.each(["chain", "exam"])("says so: %s", async (model) => {
     const gateway = await pointedAtItself();
     const { status } = await gateway.ask({ model });
     expect(status).toBe(508);
