@@ -1,3 +1,4 @@
+import { replacedSockets } from "../../src/upstream/post.ts";
 import { connect } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/model/clock.ts";
@@ -192,11 +193,13 @@ test("A-RTY-05 a gateway that shuts down ends its streams with an error frame an
 });
 
 test("a reused socket that the upstream has closed is replaced once, silently", async () => {
+  const before = replacedSockets.count;
   const once = json(200, completionJson("4"));
   const { gateway, upstream } = await start({ a: [once, hangUp(), once] });
   expect((await gateway.chat({})).status).toBe(200);
   expect((await gateway.chat({})).status).toBe(200);
   expect(upstream.requests.map(({ connection }) => connection)).toEqual([0, 0, 1]);
+  expect(replacedSockets.count - before).toBe(1);
   await expect.poll(() => gateway.requestLogs.map(({ legs }) => legs)).toEqual([1, 1]);
 });
 
