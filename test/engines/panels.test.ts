@@ -111,15 +111,15 @@ const clear = user("Count from 1 to 10.");
 const vague = user("Invent a word.");
 
 const kinds = [
-  { title: "a plain leaf", model: "plain", question: clear, strategy: ["retry"], legs: 1 },
-  { title: "a leaf by its own name", model: "local/smollm2", question: clear, strategy: ["retry"], legs: 1 },
-  { title: "vote", model: "local-vote", question: clear, strategy: ["vote", "retry"], legs: 3 },
-  { title: "fuse", model: "local-fuse", question: vague, strategy: ["fuse", "retry"], legs: 4 },
-  { title: "a cascade that accepts", model: "local-cascade", question: clear, strategy: ["cascade", "retry"], legs: 1 },
-  { title: "a cascade that goes on", model: "local-cascade", question: vague, strategy: ["cascade", "fuse", "retry"], legs: 5 },
-  { title: "retry", model: "retried", question: clear, strategy: ["retry", "retry"], legs: 1 },
-  { title: "fallback", model: "rescued", question: clear, strategy: ["fallback", "retry"], legs: 2 },
-  { title: "timeout", model: "bounded", question: clear, strategy: ["timeout", "retry"], legs: 1 },
+  { title: "a plain leaf", model: "plain", question: clear, strategy: [], legs: 1 },
+  { title: "a leaf by its own name", model: "local/smollm2", question: clear, strategy: [], legs: 1 },
+  { title: "vote", model: "local-vote", question: clear, strategy: ["vote"], legs: 3 },
+  { title: "fuse", model: "local-fuse", question: vague, strategy: ["fuse"], legs: 4 },
+  { title: "a cascade that accepts", model: "local-cascade", question: clear, strategy: ["cascade"], legs: 1 },
+  { title: "a cascade that goes on", model: "local-cascade", question: vague, strategy: ["cascade", "fuse"], legs: 5 },
+  { title: "retry", model: "retried", question: clear, strategy: ["retry"], legs: 1 },
+  { title: "fallback", model: "rescued", question: clear, strategy: ["fallback"], legs: 2 },
+  { title: "timeout", model: "bounded", question: clear, strategy: ["timeout"], legs: 1 },
 ] as const;
 
 describeEngine("panels of a real model", () => {
