@@ -55,7 +55,7 @@ function plan(): Plan {
       warmUpMs: 1500,
       limitMs: 42_000,
     };
-  const generations = Math.min(3, passes);
+  const generations = Math.min(2, passes);
   const limitMs = 225_000 * Math.max(1, passes / 6);
   return {
     passes,
@@ -64,7 +64,7 @@ function plan(): Plan {
     starts: 5,
     windowMs: 750,
     latencyMs: 2000,
-    warmUpMs: 5000,
+    warmUpMs: 14_000,
     limitMs,
   };
 }
