@@ -2,6 +2,7 @@ import type { ServerResponse } from "node:http";
 import type { Call } from "../model/call.ts";
 import { throwIfAborted, toGatewayError } from "../model/errors.ts";
 import { Flag, type FinishEvent } from "../model/events.ts";
+import { latin1Json } from "../model/latin1.ts";
 import { open } from "../model/open.ts";
 import { answerHeaders, oneLine, usd } from "./answer-headers.ts";
 import { rootCall, type Asked } from "./asked.ts";
@@ -60,7 +61,7 @@ class Relay {
       if (own !== undefined) void sse.write(own);
       else if (usage) void sse.write(writer.usage(usage, extension));
     } else if (this.#held !== "") {
-      const json = Buffer.from(JSON.stringify(extension), "utf8").toString("latin1");
+      const json = latin1Json(extension);
       void sse.write(this.#held.replace("{", () => `{"chorale":${json},`));
     }
     const degraded = this.#call.trace.degraded[0];

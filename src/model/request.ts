@@ -1,5 +1,6 @@
 import { isAscii } from "node:buffer";
 import { decodeKey, scanJsonObject, type JsonScan } from "./json-scan.ts";
+import { latin1Json } from "./latin1.ts";
 
 /** A message in the wire's own shape: members get the client's list unchanged, so nothing here is re-modelled. */
 export interface Message {
@@ -101,23 +102,15 @@ export function ownRequest(body: ChatBody): ChatRequest {
   return chatRequest(body, readSource(Buffer.from(JSON.stringify(body))).source);
 }
 
-const ascii = /^[\x20-\x7e]*$/;
-
-/** JSON as latin1 text of its UTF-8 bytes, to stand beside the client's own. */
-function json(value: unknown): string {
-  const text = JSON.stringify(value);
-  return ascii.test(text) ? text : Buffer.from(text, "utf8").toString("latin1");
-}
-
 /** Members joined anew, for when one leaves: white space between members is lost, nothing inside them is. */
 function rejoined(source: Source, edits: Readonly<Record<string, unknown>>): string {
   const members: string[] = [];
   for (const [key, [from, value, to]] of source.scan.spans) {
     if (!Object.hasOwn(edits, key)) members.push(source.text.slice(from, to));
-    else if (edits[key] !== undefined) members.push(source.text.slice(from, value) + json(edits[key]));
+    else if (edits[key] !== undefined) members.push(source.text.slice(from, value) + latin1Json(edits[key]));
   }
   for (const [key, value] of Object.entries(edits)) {
-    if (value !== undefined && !source.scan.spans.has(key)) members.push(`${json(key)}:${json(value)}`);
+    if (value !== undefined && !source.scan.spans.has(key)) members.push(`${latin1Json(key)}:${latin1Json(value)}`);
   }
   return `{${members.join(",")}}`;
 }
@@ -129,13 +122,13 @@ function spliced(source: Source, edits: Readonly<Record<string, unknown>>): stri
   let out = text.slice(0, open);
   const added: string[] = [];
   for (const key in edits) {
-    if (edits[key] !== undefined && !scan.spans.has(key)) added.push(`${json(key)}:${json(edits[key])}`);
+    if (edits[key] !== undefined && !scan.spans.has(key)) added.push(`${latin1Json(key)}:${latin1Json(edits[key])}`);
   }
   if (added.length > 0) out += added.join(",") + (scan.keys > 0 ? "," : "");
   let at = open;
   for (const [key, [, from, to]] of scan.spans) {
     if (!Object.hasOwn(edits, key)) continue;
-    out += text.slice(at, from) + json(edits[key]);
+    out += text.slice(at, from) + latin1Json(edits[key]);
     at = to;
   }
   return out + text.slice(at);

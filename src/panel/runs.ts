@@ -1,4 +1,5 @@
 import { enter, type Call } from "../model/call.ts";
+import { deltasOf } from "../model/choice-deltas.ts";
 import { complete, type Completed } from "../model/complete.ts";
 import { GatewayError, throwIfAborted } from "../model/errors.ts";
 import { batch, type FinishEvent, type ModelEvent } from "../model/events.ts";
@@ -6,7 +7,7 @@ import type { Model } from "../model/model.ts";
 import { open } from "../model/open.ts";
 import { change, type ChatRequest } from "../model/request.ts";
 import { openScope, type Scope } from "../model/scope.ts";
-import { deltasOf, wholeDelivery } from "./flush.ts";
+import { wholeDelivery } from "./flush.ts";
 import { deriveSeed, seedOf } from "./seed.ts";
 
 /** The request of one run: run 0 keeps the client's seed, so that it is the answer which `n: 1` would have got. */

@@ -242,7 +242,14 @@ async function deaf(more: Readonly<Record<string, unknown>>, config: object = {}
 test("A-RTY-05 a client that does not read does not hold up the end", async () => {
   const { gateway, request } = await deaf({});
   await expect.poll(() => request.writesMs.length).toBeGreaterThan(3);
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  // Every buffer on the way is full once the upstream can write no more.
+  let seen = -1;
+  const isStuck = () => {
+    const before = seen;
+    seen = request.writesMs.length;
+    return seen === before;
+  };
+  await expect.poll(isStuck, { interval: 100 }).toBe(true);
   const startMs = performance.now();
   await gateway.close();
   expect(performance.now() - startMs).toBeLessThan(4000);

@@ -1,13 +1,10 @@
 import type { Identity } from "../../model/call.ts";
 import type { Delta } from "../../model/events.ts";
+import { latin1Json } from "../../model/latin1.ts";
 import type { Usage } from "../../model/usage.ts";
 import { wireUsage } from "./usage.ts";
 
 type Json = Record<string, unknown>;
-
-function latin1(value: unknown): string {
-  return Buffer.from(JSON.stringify(value), "utf8").toString("latin1");
-}
 
 /** Writes deltas as canonical chunks: the role once, calls by their index, one finish per choice. */
 export class ChunkWriter {
@@ -76,6 +73,6 @@ export class ChunkWriter {
 
   #chunk(rest: Json): string {
     const { id, created, model } = this.#identity;
-    return `data: ${latin1({ id, object: "chat.completion.chunk", created, model, ...rest })}\n\n`;
+    return `data: ${latin1Json({ id, object: "chat.completion.chunk", created, model, ...rest })}\n\n`;
   }
 }

@@ -1,6 +1,7 @@
 import type { Identity } from "../../model/call.ts";
 import type { Completion } from "../../model/completion.ts";
 import { closingQuote, scanJsonObject } from "../../model/json-scan.ts";
+import { latin1, latin1Json } from "../../model/latin1.ts";
 import type { Usage } from "../../model/usage.ts";
 import { wireUsage } from "./usage.ts";
 
@@ -40,13 +41,6 @@ function rendered(completion: Completion, rendering: Rendering): string {
     ...completion.extra,
     ...(extension === undefined ? {} : { chorale: extension }),
   });
-}
-
-const ascii = /^[\x20-\x7e]*$/;
-
-function latin1(value: unknown): string {
-  const json = JSON.stringify(value);
-  return ascii.test(json) ? json : Buffer.from(json, "utf8").toString("latin1");
 }
 
 /** Where a top-level value stands in the text of an answer. */
@@ -91,13 +85,17 @@ function spliced(bytes: Buffer, rendering: Rendering): Pieces | undefined {
   const sums = summed && usage !== undefined;
   const places = (sums ? undefined : headPlaces(text)) ?? scannedPlaces(text);
   if (!places) return undefined;
-  const puts: Record<string, string> = { id: latin1(identity.id), model: latin1(identity.model), created: String(identity.created) };
-  if (sums) puts["usage"] = latin1(wireUsage(usage));
+  const puts: Record<string, string> = {
+    id: latin1Json(identity.id),
+    model: latin1Json(identity.model),
+    created: String(identity.created),
+  };
+  if (sums) puts["usage"] = latin1Json(wireUsage(usage));
   const pieces: (string | Buffer)[] = [];
   const small = bytes.length < JOIN_BELOW;
   const open = text.indexOf("{") + 1;
   let head = text.slice(0, open);
-  if (extension !== undefined) head += `"chorale":${latin1(extension)},`;
+  if (extension !== undefined) head += `"chorale":${latin1Json(extension)},`;
   for (const key in puts) if (!places.some(([known]) => known === key)) head += `"${key}":${puts[key]},`;
   let at = open;
   for (const [key, from, to] of places) {
@@ -117,7 +115,5 @@ function spliced(bytes: Buffer, rendering: Rendering): Pieces | undefined {
 
 /** Writes a whole answer. Strings among the pieces are latin1: one character is one byte. */
 export function completionPieces(completion: Completion, rendering: Rendering): Pieces {
-  return (
-    (completion.bytes && spliced(completion.bytes, rendering)) ?? [Buffer.from(rendered(completion, rendering), "utf8").toString("latin1")]
-  );
+  return (completion.bytes && spliced(completion.bytes, rendering)) ?? [latin1(rendered(completion, rendering))];
 }

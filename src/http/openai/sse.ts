@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { Clock } from "../../model/clock.ts";
 import type { WireError } from "../../model/errors.ts";
+import { latin1Json } from "../../model/latin1.ts";
 
 export interface SseOptions {
   /** Flat response headers: name, value, name, value. Asked for when the head goes out. */
@@ -66,7 +67,7 @@ export class SseResponse implements Disposable {
   fail(error: WireError): void {
     const { message, type, param, code } = error;
     if (this.#raw.writableNeedDrain) this.#linger();
-    this.#close(`data: ${Buffer.from(JSON.stringify({ error: { message, type, param, code } }), "utf8").toString("latin1")}\n\n`);
+    this.#close(`data: ${latin1Json({ error: { message, type, param, code } })}\n\n`);
   }
 
   /** `[DONE]` and the end. `comment` tells what was known only now. */

@@ -1,14 +1,11 @@
 import { isUtf8 } from "node:buffer";
 import type { Identity } from "../../model/call.ts";
 import { scanJsonObject } from "../../model/json-scan.ts";
+import { latin1Json } from "../../model/latin1.ts";
 import type { Draft } from "./message.ts";
 
 /** How often chunks went out as they came, and how often they had to be parsed or made canonical. For metrics. */
 export const chunkPaths = { template: 0, spliced: 0, canonical: 0, invalidUtf8: 0 };
-
-function latin1(text: string): string {
-  return Buffer.from(text, "utf8").toString("latin1");
-}
 
 /** Writes chunks as frames for the client, under the identity that it was told. One character is one byte. */
 export class FrameWriter {
@@ -22,8 +19,8 @@ export class FrameWriter {
   constructor(identity: Identity, wantsUsage: boolean) {
     this.#identity = identity;
     this.#wantsUsage = wantsUsage;
-    this.#idJson = latin1(JSON.stringify(identity.id));
-    this.#modelJson = latin1(JSON.stringify(identity.model));
+    this.#idJson = latin1Json(identity.id);
+    this.#modelJson = latin1Json(identity.model);
     this.#createdJson = String(identity.created);
   }
 
@@ -38,7 +35,7 @@ export class FrameWriter {
     const { id, model, created } = this.#identity;
     if (!this.#wantsUsage) delete chunk["usage"];
     const { id: _i, object: _o, created: _c, model: _m, ...rest } = chunk;
-    return `data: ${latin1(JSON.stringify({ id, object: "chat.completion.chunk", created, model, ...rest }))}\n\n`;
+    return `data: ${latin1Json({ id, object: "chat.completion.chunk", created, model, ...rest })}\n\n`;
   }
 
   /** The chunk's own text with identity replaced in place, and `"usage":null` cut when the client did not ask for usage. */

@@ -1,8 +1,9 @@
 import { tightest, type Call, type Timeouts } from "../../model/call.ts";
+import { deltasOf } from "../../model/choice-deltas.ts";
 import { newFold } from "../../model/collect.ts";
 import type { Completion } from "../../model/completion.ts";
 import { GatewayError, toGatewayError, type ErrorCode } from "../../model/errors.ts";
-import { batch, CONTENT, Flag, type BatchEvent, type Delta, type FinishEvent, type ModelEvent } from "../../model/events.ts";
+import { batch, CONTENT, Flag, type BatchEvent, type FinishEvent, type ModelEvent } from "../../model/events.ts";
 import type { Model } from "../../model/model.ts";
 import type { ChatRequest } from "../../model/request.ts";
 import type { Pools } from "../../upstream/pools.ts";
@@ -65,29 +66,6 @@ function parsed(bytes: Buffer): unknown {
   }
 }
 
-/** The deltas of a whole answer, for an upstream that answers a stream request with plain JSON. */
-function wholeDeltas(completion: Completion): readonly Delta[] {
-  return completion.choices.flatMap((choice): Delta[] => {
-    const { role: _, content, reasoning_content: reasoning, refusal, tool_calls: calls, ...fields } = choice.message;
-    const at = choice.index;
-    return [
-      ...(reasoning ? [{ type: "reasoning", choice: at, text: reasoning } as const] : []),
-      ...(content ? [{ type: "text", choice: at, text: content } as const] : []),
-      ...(refusal ? [{ type: "refusal", choice: at, text: refusal } as const] : []),
-      ...(calls ?? []).map((call, index): Delta => {
-        const { id, type: _type, function: fn, custom, ...extra } = call;
-        const body = custom ? { name: custom.name, text: custom.input, custom: true } : { name: fn?.name ?? "", text: fn?.arguments ?? "" };
-        return { type: "tool-call", choice: at, index, id, ...body, ...(Object.keys(extra).length > 0 ? { extra } : {}) };
-      }),
-      ...(Object.keys(fields).length > 0 ? [{ type: "extra", choice: at, fields } as const] : []),
-      ...(choice.logprobs
-        ? [{ type: "logprobs", choice: at, content: choice.logprobs.content ?? [], refusal: choice.logprobs.refusal ?? [] } as const]
-        : []),
-      { type: "end", choice: at, reason: choice.finishReason, ...(choice.extra ? { extra: choice.extra } : {}) },
-    ];
-  });
-}
-
 /** A model behind the OpenAI chat API. One upstream call, no retries, no repair: a bare leaf is transparent. */
 export class OpenAiLeaf implements Model {
   readonly name: string;
@@ -148,7 +126,8 @@ export class OpenAiLeaf implements Model {
     const bytes = await readAll(exchange, name, MAX_ANSWER);
     const completion = readAnswer(bytes, { upstream: name, callId: call.identity.id, wallMs: () => call.clock.wall() });
     if (call.delivery === "stream") {
-      yield batch(wholeDeltas(completion));
+      // The upstream answered a stream request with plain JSON.
+      yield batch(completion.choices.flatMap((choice) => deltasOf(choice, choice.index)));
       yield { type: "finish", ...(completion.usage ? { usage: completion.usage } : {}) };
     } else yield { type: "finish", completion, ...(completion.usage ? { usage: completion.usage } : {}) };
   }
