@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
@@ -11,6 +10,7 @@ import { errorBody } from "./http/errors.ts";
 import { health, ready } from "./http/health.ts";
 import { getModel, listModels } from "./http/models.ts";
 import { getRequest } from "./http/requests.ts";
+import { newRequestId } from "./http/request-id.ts";
 import { version } from "./version.ts";
 
 export interface ServerOptions {
@@ -25,8 +25,9 @@ const METHODS = ["GET", "POST", "HEAD"] as const;
 /** Paths that anybody may ask: a balancer has no key. */
 const open = new Set(["/health", "/ready"]);
 
-function pathOf(raw: IncomingMessage): string {
-  return (raw.url ?? "/").split("?", 1)[0] ?? "/";
+function pathOf({ url = "/" }: IncomingMessage): string {
+  const query = url.indexOf("?");
+  return query < 0 ? url : url.slice(0, query);
 }
 
 /** Whatever went wrong before a route could answer, as one of our errors. */
@@ -67,27 +68,37 @@ function refuseConnection(error: Error & { readonly code?: string }, socket: Soc
   const body = errorBody(new GatewayError("invalid_request", message));
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n` +
-      `x-request-id: req_${randomUUID().replaceAll("-", "")}\r\nconnection: close\r\n\r\n${body}`,
+      `x-request-id: ${newRequestId()}\r\nconnection: close\r\n\r\n${body}`,
     () => socket.destroySoon(),
   );
+}
+
+/** A header of a request, one string; what came twice stands in it twice. */
+function headerOf({ headers }: IncomingMessage, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value.join(", ") : value;
 }
 
 /** First of all: identity, CORS, loops, key. A plain callback: an async hook would cost every request a promise. */
 function enter(door: Door, raw: IncomingMessage, reply: ServerResponse): boolean {
   const served = door.current();
-  const requestId = `req_${randomUUID().replaceAll("-", "")}`;
-  const headers = ["x-request-id", requestId, "x-chorale-version", version, ...served.cors(raw)];
+  const requestId = newRequestId();
+  const headers = ["x-request-id", requestId, "x-chorale-version", version];
+  for (const header of served.cors(raw)) headers.push(header);
   if (raw.method === "OPTIONS") {
     reply.writeHead(204, [...headers, ...preflightHeaders(raw)]);
     reply.end();
     return false;
   }
   try {
-    const hops = Number(raw.headers["x-chorale-hops"] ?? 0) || 0;
+    const told = raw.headers["x-chorale-hops"];
+    const hops = told === undefined ? 0 : Number(told) || 0;
     if (hops > MAX_HOPS)
       throw new GatewayError("loop_detected", `This request has passed ${hops} gateways: one of them is its own upstream.`);
-    const asker = served.authenticate(open.has(pathOf(raw)) ? undefined : raw.headers.authorization, open.has(pathOf(raw)));
-    setEntered(raw, { requestId, startMs: door.clock.now(), served, asker, headers, hops });
+    const isOpen = open.has(pathOf(raw));
+    const asker = served.authenticate(isOpen ? undefined : raw.headers.authorization, isOpen);
+    const header = (name: string) => headerOf(raw, name);
+    setEntered(raw, { requestId, startMs: door.clock.now(), served, asker, headers, hops, header });
     return true;
   } catch (thrown) {
     // The body is not read: a client without a key shall not make us.
@@ -154,7 +165,7 @@ export function buildApp(door: Door, options: ServerOptions): FastifyInstance {
     clientErrorHandler: refuseConnection,
     frameworkErrors: (error, request, reply) => {
       reply.hijack();
-      sendError(reply.raw, doorError(error), ["x-request-id", `req_${randomUUID().replaceAll("-", "")}`]);
+      sendError(reply.raw, doorError(error), ["x-request-id", newRequestId()]);
     },
   });
   app.server.headersTimeout = options.headersTimeoutMs;

@@ -1,6 +1,6 @@
 import type { Call } from "../model/call.ts";
 import { unbounded, type Reservation } from "../model/budget.ts";
-import { GatewayError, toGatewayError } from "../model/errors.ts";
+import type { GatewayError } from "../model/errors.ts";
 import { textOf } from "../model/completion.ts";
 import { CONTENT, type BatchEvent, type FinishEvent, type ModelEvent } from "../model/events.ts";
 import type { Model } from "../model/model.ts";
@@ -10,6 +10,7 @@ import type { Usage } from "../model/usage.ts";
 import type { Price } from "../config/nodes.ts";
 import { answerTokens, completionTokens, promptTokens } from "./estimate.ts";
 import { costOf } from "./prices.ts";
+import { watch, type Watcher } from "./watched.ts";
 
 /** Closes a span that did not finish: aborted or left early is lost, anything else failed. */
 function closeUnfinished(span: Span, call: Call, error: GatewayError | undefined): void {
@@ -26,42 +27,47 @@ function closeFinished(span: Span, call: Call): void {
   span.status = "ok";
 }
 
-function noFinish(name: string): GatewayError {
-  return new GatewayError("upstream_protocol", `${name} ended without finishing its answer.`);
+/** A strategy's part in the trace. On the path of every batch: no work but for the first content. */
+class NodeWatcher implements Watcher {
+  readonly #inner: Model;
+  readonly #kind: string;
+  readonly #request: ChatRequest;
+  readonly #call: Call;
+  #waiting = true;
+
+  constructor(inner: Model, kind: string, request: ChatRequest, call: Call) {
+    this.#inner = inner;
+    this.#kind = kind;
+    this.#request = request;
+    this.#call = call;
+  }
+
+  begin(): AsyncIterable<ModelEvent> {
+    const { span } = this.#call;
+    span.node = this.#inner.name;
+    span.kind = this.#kind;
+    return this.#inner.stream(this.#request, this.#call);
+  }
+
+  seen(event: ModelEvent): void {
+    if (!this.#waiting || event.type !== "batch" || (event.flags & CONTENT) === 0) return;
+    this.#waiting = false;
+    this.#call.span.firstMs = this.#call.clock.now();
+  }
+
+  finished(): void {
+    closeFinished(this.#call.span, this.#call);
+  }
+
+  cut(error: GatewayError | undefined): void {
+    closeUnfinished(this.#call.span, this.#call, error);
+  }
 }
 
-/** Writes a strategy's part into the trace. On the path of every batch: one generator, and no work but for the first content. */
+/** Writes a strategy's part into the trace. */
 export function observe(inner: Model, kind: string): Model {
   const { name } = inner;
-  return {
-    name,
-    async *stream(request: ChatRequest, call: Call): AsyncGenerator<ModelEvent> {
-      const { span } = call;
-      span.node = name;
-      span.kind = kind;
-      let waiting = true;
-      let finished = false;
-      let error: GatewayError | undefined;
-      try {
-        for await (const event of inner.stream(request, call)) {
-          if (waiting && event.type === "batch" && (event.flags & CONTENT) !== 0) {
-            waiting = false;
-            span.firstMs = call.clock.now();
-          } else if (event.type === "finish") {
-            finished = true;
-            closeFinished(span, call);
-          }
-          yield event;
-        }
-        if (!finished) throw noFinish(name);
-      } catch (thrown) {
-        error = toGatewayError(thrown, call.signal);
-        throw error;
-      } finally {
-        if (!finished) closeUnfinished(span, call, error);
-      }
-    },
-  };
+  return { name, stream: (request, call) => watch(new NodeWatcher(inner, kind, request, call), name, call) };
 }
 
 interface Bill {
@@ -126,17 +132,13 @@ class Leg {
   book(status: "ok" | "failed" | "cancelled", bill: Bill | "free"): void {
     const { span, ledger } = this.#call;
     const { usage, estimated } = bill === "free" ? { usage: { promptTokens: 0, completionTokens: 0 }, estimated: false } : bill;
-    const usd = bill === "free" ? 0 : this.#price && costOf(usage, this.#price);
+    // A leaf that replays knows what it cost.
+    const usd = bill === "free" ? 0 : (span.usd ?? (this.#price && costOf(usage, this.#price)));
     span.usage = usage;
     span.estimated = estimated;
     if (usd !== undefined) span.usd = usd;
-    ledger.add({
-      upstream: this.#name,
-      status,
-      usage,
-      estimated,
-      ...(usd === undefined ? {} : { usd }),
-    });
+    const upstream = this.#name;
+    ledger.add(usd === undefined ? { upstream, status, usage, estimated } : { upstream, status, usage, estimated, usd });
     this.#hold?.settle({ usd: usd ?? 0, tokens: usage.promptTokens + usage.completionTokens });
   }
 }
@@ -145,44 +147,55 @@ function textIn({ deltas }: BatchEvent): string {
   return deltas.map((delta) => (delta.type === "text" && delta.choice === 0 ? delta.text : "")).join("");
 }
 
+/** A leaf's part in the trace, and what it costs. */
+class LeafWatcher implements Watcher {
+  readonly #inner: Model;
+  readonly #price: Price | undefined;
+  readonly #request: ChatRequest;
+  readonly #call: Call;
+  #leg: Leg | undefined;
+  #batches = 0;
+
+  constructor(inner: Model, price: Price | undefined, request: ChatRequest, call: Call) {
+    this.#inner = inner;
+    this.#price = price;
+    this.#request = request;
+    this.#call = call;
+  }
+
+  begin(): AsyncIterable<ModelEvent> {
+    const { span } = this.#call;
+    const { name } = this.#inner;
+    span.node = name;
+    span.kind = "leaf";
+    span.upstream = name;
+    this.#leg = new Leg(this.#call, name, this.#price, this.#request);
+    return this.#inner.stream(this.#request, this.#call);
+  }
+
+  seen(event: ModelEvent): void {
+    if (event.type !== "batch") return;
+    const { span, clock, trace } = this.#call;
+    if ((event.flags & CONTENT) !== 0 && (this.#batches += 1) === 1) span.firstMs = clock.now();
+    if (trace.keepTexts) span.text = (span.text ?? "") + textIn(event);
+  }
+
+  finished(event: FinishEvent): void {
+    const { span, trace } = this.#call;
+    closeFinished(span, this.#call);
+    if (trace.keepTexts && event.completion) span.text = textOf(event.completion);
+    this.#leg?.book("ok", finishedBill(event, this.#request, { span, batches: this.#batches }));
+  }
+
+  cut(error: GatewayError | undefined): void {
+    const { span, signal } = this.#call;
+    closeUnfinished(span, this.#call, error);
+    this.#leg?.book(error === undefined || signal.aborted ? "cancelled" : "failed", cutBill(this.#request, span, error));
+  }
+}
+
 /** Writes a leaf's part into the trace, and is the only place that reserves, settles and records what a leg costs. */
 export function observeLeaf(inner: Model, price: Price | undefined): Model {
   const { name } = inner;
-  return {
-    name,
-    async *stream(request: ChatRequest, call: Call): AsyncGenerator<ModelEvent> {
-      const { span } = call;
-      span.node = name;
-      span.kind = "leaf";
-      span.upstream = name;
-      let leg: Leg | undefined;
-      let batches = 0;
-      let finished = false;
-      let error: GatewayError | undefined;
-      try {
-        leg = new Leg(call, name, price, request);
-        for await (const event of inner.stream(request, call)) {
-          if (event.type === "batch") {
-            if ((event.flags & CONTENT) !== 0 && (batches += 1) === 1) span.firstMs = call.clock.now();
-            if (call.trace.keepTexts) span.text = (span.text ?? "") + textIn(event);
-          } else if (event.type === "finish") {
-            finished = true;
-            closeFinished(span, call);
-            if (call.trace.keepTexts && event.completion) span.text = textOf(event.completion);
-            leg.book("ok", finishedBill(event, request, { span, batches }));
-          }
-          yield event;
-        }
-        if (!finished) throw noFinish(name);
-      } catch (thrown) {
-        error = toGatewayError(thrown, call.signal);
-        throw error;
-      } finally {
-        if (!finished) {
-          closeUnfinished(span, call, error);
-          leg?.book(error === undefined || call.signal.aborted ? "cancelled" : "failed", cutBill(request, span, error));
-        }
-      }
-    },
-  };
+  return { name, stream: (request, call) => watch(new LeafWatcher(inner, price, request, call), name, call) };
 }

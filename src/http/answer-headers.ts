@@ -1,16 +1,30 @@
 import type { Entry } from "../catalog/catalog.ts";
 import type { Call } from "../model/call.ts";
-import { answeringLeaf } from "./extension.ts";
+import { answeringLeaf, hasAbstained } from "./extension.ts";
 
 /** Text that may stand in a header or a comment: one line of plain ASCII. */
 export function oneLine(text: string): string {
   return text.replace(/[^\x20-\x7e]+/g, " ").slice(0, 200);
 }
 
+/** With eight decimals at most and no zeros at the end. */
+function decimal(usd: number): string {
+  const parts = Math.round(usd * 1e8);
+  if (parts === 0) return "0";
+  const whole = Math.floor(parts / 1e8);
+  let digits = 8;
+  let rest = parts - whole * 1e8;
+  if (rest === 0) return String(whole);
+  while (rest % 10 === 0) {
+    rest /= 10;
+    digits -= 1;
+  }
+  return `${whole}.${String(rest).padStart(digits, "0")}`;
+}
+
 /** US dollars as a plain decimal. */
 export function usd(call: Call): string {
-  const { usd } = call.ledger.cost();
-  return usd === 0 ? "0" : usd.toFixed(8).replace(/0+$/, "");
+  return decimal(call.ledger.cost().usd);
 }
 
 /** What is known of an answer when its head goes out. */
@@ -18,6 +32,7 @@ export function answerHeaders(call: Call, entry: Entry): string[] {
   const headers = ["x-chorale-strategy", entry.kind];
   const leaf = answeringLeaf(call.trace.root);
   if (leaf !== undefined) headers.push("x-chorale-model", oneLine(leaf));
+  if (hasAbstained(call.trace.root)) headers.push("x-chorale-abstained", "true");
   const [degraded] = call.trace.degraded;
   if (degraded !== undefined) headers.push("x-chorale-degraded", oneLine(degraded));
   if (call.trace.warnings.length > 0) headers.push("x-chorale-warnings", oneLine(call.trace.warnings.join("; ")));

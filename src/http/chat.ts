@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Entry } from "../catalog/catalog.ts";
 import { openBudget, unbounded } from "../model/budget.ts";
-import type { Call } from "../model/call.ts";
+import { noTimeouts, type Call } from "../model/call.ts";
 import { GatewayError, toGatewayError } from "../model/errors.ts";
 import { newLedger } from "../model/ledger.ts";
 import { chatRequest, readSource, type ChatRequest } from "../model/request.ts";
@@ -88,8 +88,7 @@ export class ChatRoute {
     const entered = getEntered(raw);
     const controller = new AbortController();
     const { inFlight } = this.#door;
-    // Not `using`: in V8 it still costs more than all of this function.
-    const hangUp = onHangUp(reply, controller);
+    onHangUp(reply, controller);
     let call: Call | undefined;
     let lease: Lease | undefined;
     let deadline: Disposable | undefined;
@@ -109,7 +108,7 @@ export class ChatRoute {
       outcome = { status: error.status, stream: false, error };
       sendError(reply, error, entered.headers);
     } finally {
-      hangUp[Symbol.dispose]();
+      // Not `using`: in V8 it still costs more than all of this function.
       deadline?.[Symbol.dispose]();
       inFlight.leave(controller);
       await this.#close({ entered, call, lease }, outcome);
@@ -129,7 +128,8 @@ export class ChatRoute {
   async #admit(asked: Asked): Promise<Lease | undefined> {
     const { store, clock } = this.#door;
     const { name, limits } = asked.entered.asker;
-    const admitted = await store.admit({ key: name, limits, usd: worstUsd(asked), now: clock.wall(), expiresMs: LEASE_MS });
+    const admission = store.admit({ key: name, limits, usd: worstUsd(asked), now: clock.wall(), expiresMs: LEASE_MS });
+    const admitted = admission instanceof Promise ? await admission : admission;
     if (admitted.ok) return admitted.lease;
     const { limit, retryAfterMs } = admitted;
     const code = limit === "budget" ? "insufficient_quota" : "rate_limit_exceeded";
@@ -156,15 +156,17 @@ export class ChatRoute {
       signal,
       delivery: request.body.stream === true ? "stream" : "unary",
       clock,
-      random,
+      random: entered.served.catalog.draws?.(request, entered.requestId) ?? random,
       log,
       slot: newSlot(retries),
       budget: narrowing.budget ? openBudget(bounds(narrowing.budget), unbounded, "this request") : unbounded,
       ledger: newLedger(),
       trace,
       span: trace.root,
-      timeouts: {},
+      timeouts: noTimeouts,
       hops: entered.hops,
+      header: entered.header,
+      caching: narrowing.caching,
     };
   }
 }

@@ -45,10 +45,18 @@ export async function closeRequest(
     error: error?.code,
     why: error?.message,
     degraded: call && call.trace.degraded.length > 0 ? call.trace.degraded : undefined,
-    ...outcome.content,
+    messages: outcome.content?.messages,
+    answer: outcome.content?.answer,
   });
   if (!call) return;
-  if (lease) await store.settle(lease, { usd: usd ?? 0, tokens: (usage?.promptTokens ?? 0) + (usage?.completionTokens ?? 0), now });
-  const body = recordOf(call, { status: outcome.status, stream: outcome.stream, ...(error ? { error: error.wire } : {}) });
-  await store.putRequest({ id: entered.requestId, key: entered.asker.name, at: now, body });
+  door.recorder?.end(call, outcome);
+  if (lease) {
+    const tokens = (usage?.promptTokens ?? 0) + (usage?.completionTokens ?? 0);
+    const settling = store.settle(lease, { usd: usd ?? 0, tokens, now });
+    if (settling) await settling;
+  }
+  const { status, stream } = outcome;
+  const body = recordOf(call, error ? { status, stream, error: error.wire } : { status, stream });
+  const putting = store.putRequest({ id: entered.requestId, key: entered.asker.name, at: now, body });
+  if (putting) await putting;
 }

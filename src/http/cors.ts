@@ -10,6 +10,7 @@ const EXPOSED = [
   "x-chorale-model",
   "x-chorale-cost-usd",
   "x-chorale-degraded",
+  "x-chorale-abstained",
   "x-chorale-warnings",
 ].join(", ");
 

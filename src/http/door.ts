@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Clock } from "../model/clock.ts";
 import type { Log } from "../model/call.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import type { Recorder } from "../catalog/record.ts";
 import type { RetryBudget } from "../model/slot.ts";
 import type { Store } from "../store/store.ts";
 import type { InFlight } from "./admission.ts";
@@ -16,6 +17,8 @@ export interface Door {
   readonly random: () => number;
   readonly inFlight: InFlight;
   readonly retries: RetryBudget;
+  /** Writes history, where the config asks for it. */
+  readonly recorder?: Recorder | undefined;
   readonly log: Log & { request(fields: Readonly<Record<string, unknown>>): void };
 }
 
@@ -40,6 +43,8 @@ export interface Entered {
   /** Headers that every answer to it carries, flat. */
   readonly headers: readonly string[];
   readonly hops: number;
+  /** A header of the request's own. */
+  readonly header: (name: string) => string | undefined;
 }
 
 const slot = Symbol("entered");

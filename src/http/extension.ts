@@ -20,9 +20,9 @@ function round(ms: number): number {
   return Math.round(ms * 10) / 10;
 }
 
-/** Without the noise of floating-point sums: twelve digits are more than any price has. */
+/** Without the noise of floating-point sums: twelve decimals are more than any price has. */
 export function cleanUsd(usd: number): number {
-  return usd === 0 ? 0 : Number(usd.toPrecision(12));
+  return Math.round(usd * 1e12) / 1e12;
 }
 
 function timings(span: Span, startMs: number): Json {
@@ -68,6 +68,8 @@ function path(span: Span): readonly string[] {
 
 /** The child whose answer this is: the one that the strategy named, else the last one that did not fail. */
 function answering(span: Span): Span | undefined {
+  // Nobody's: an option that was drawn, parts that were joined.
+  if (span.decision?.["answered"] === null) return undefined;
   const named = span.decision?.["winner"] ?? span.decision?.["answered"] ?? span.decision?.["accepted"];
   const winner = typeof named === "string" ? span.children.find((child) => child.label === named) : undefined;
   return winner ?? span.children.findLast((child) => child.status === "ok" || child.status === "running");
@@ -78,6 +80,13 @@ export function answeringLeaf(span: Span): string | undefined {
   if (span.upstream !== undefined) return span.upstream;
   const child = answering(span);
   return child && answeringLeaf(child);
+}
+
+/** Whether the answer only says that there is none: a node on the way to it abstained. */
+export function hasAbstained(span: Span): boolean {
+  if (span.decision?.["abstained"] === true) return true;
+  const child = answering(span);
+  return child !== undefined && hasAbstained(child);
 }
 
 /** The first decision on the way down: what the outermost panel decided. */

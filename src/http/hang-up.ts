@@ -5,11 +5,11 @@ import { GatewayError } from "../model/errors.ts";
  * Aborts a controller when the client leaves before its answer is complete. Listens to the response: the request's own `close` comes as soon as
  * the body was read, and so does Fastify's `request.signal`.
  */
-export function onHangUp(raw: ServerResponse, controller: AbortController): Disposable {
+export function onHangUp(raw: ServerResponse, controller: AbortController): void {
   const left = () => {
     if (!raw.writableEnded) controller.abort(new GatewayError("client_closed", "The client closed the connection."));
   };
   if (raw.destroyed) left();
-  raw.once("close", left);
-  return { [Symbol.dispose]: () => void raw.off("close", left) };
+  // It goes with the response: when that has ended, nobody has left.
+  raw.on("close", left);
 }

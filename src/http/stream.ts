@@ -56,7 +56,8 @@ class Relay {
     const { sse, writer } = this.#out;
     const extension = expose === "none" ? undefined : extensionOf(this.#call, expose, this.#call.clock.now());
     if (this.#wantsUsage()) {
-      const usage = this.#call.ledger.usage();
+      // A kept answer has no leg, and says itself that it cost nothing.
+      const usage = this.#call.ledger.usage() ?? event.usage;
       const own = this.#call.ledger.legs.length === 1 && extension === undefined ? event.bytes : undefined;
       if (own !== undefined) void sse.write(own);
       else if (usage) void sse.write(writer.usage(usage, extension));
@@ -79,20 +80,37 @@ class Relay {
 
 /** Answers a request as a stream. Throws what fails before the head went out; later failures are frames. */
 export async function answerStream(asked: Asked, call: Call, reply: ServerResponse): Promise<Outcome> {
-  const { entry, request, entered } = asked;
+  const { entry, entered } = asked;
   const { served } = entered;
   const writer = new ChunkWriter(call.identity);
-  using sse = new SseResponse(reply, {
+  const sse = new SseResponse(reply, {
     head: () => [...streamHead, ...entered.headers, ...answerHeaders(call, entry)],
     clock: call.clock,
     signal: call.signal,
     heartbeatMs: served.heartbeatMs,
     heartbeat: served.heartbeat === "data" ? () => writer.idle() : undefined,
   });
+  // Not `using`: V8 runs it in C++.
+  try {
+    return await relayed(asked, call, { sse, writer });
+  } finally {
+    sse[Symbol.dispose]();
+  }
+}
+
+async function relayed(
+  asked: Asked,
+  call: Call,
+  { sse, writer }: { readonly sse: SseResponse; readonly writer: ChunkWriter },
+): Promise<Outcome> {
+  const { entry, request, entered } = asked;
+  const { served } = entered;
+  const commit = call.clock.timer(served.commitAfterMs, () => sse.begin());
   let opening;
-  {
-    using _commit = call.clock.timer(served.commitAfterMs, () => sse.begin());
+  try {
     opening = await open(entry.model, request, rootCall(call, entry));
+  } finally {
+    commit[Symbol.dispose]();
   }
   if (!opening.ok) {
     if (!sse.begun) throw opening.error;

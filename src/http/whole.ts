@@ -9,6 +9,8 @@ import type { Outcome } from "./closing.ts";
 import { extensionOf } from "./extension.ts";
 import { completionPieces } from "./openai/completion.ts";
 
+const answered: Outcome = { status: 200, stream: false };
+
 /** Answers a request as one JSON body. Throws what the model throws; nothing has gone out then. */
 export async function answerWhole(asked: Asked, call: Call, reply: ServerResponse): Promise<Outcome> {
   const { entry, request, narrowing, entered } = asked;
@@ -22,18 +24,14 @@ export async function answerWhole(asked: Asked, call: Call, reply: ServerRespons
     summed: call.ledger.legs.length > 1,
     extension: narrowing.expose === "none" ? undefined : extensionOf(call, narrowing.expose, call.clock.now()),
   });
-  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  let length = 0;
+  for (const piece of pieces) length += piece.length;
   const headers = ["content-type", "application/json", "content-length", String(length), ...entered.headers, ...answerHeaders(call, entry)];
   headers.push("x-chorale-cost-usd", usd(call), "server-timing", `total;dur=${Math.round(call.clock.now() - entered.startMs)}`);
   if (reply.destroyed) throw new GatewayError("client_closed", "The client closed the connection.");
   reply.writeHead(200, headers);
-  for (const [index, piece] of pieces.entries()) {
-    if (index < pieces.length - 1) reply.write(piece, "latin1");
-    else reply.end(piece, "latin1");
-  }
-  return {
-    status: 200,
-    stream: false,
-    ...(entered.served.logContent ? { content: { messages: request.body.messages, answer: textOf(completion) } } : {}),
-  };
+  for (let index = 0; index < pieces.length - 1; index += 1) reply.write(pieces[index], "latin1");
+  reply.end(pieces.at(-1), "latin1");
+  if (!entered.served.logContent) return answered;
+  return { status: 200, stream: false, content: { messages: request.body.messages, answer: textOf(completion) } };
 }

@@ -28,8 +28,8 @@ export interface Reservation {
 export interface Budget {
   /** Throws `budget_denied` when there is no room. */
   reserve(worst: Worst): Reservation;
-  /** Room for a further leg of this size; a strategy asks before it plans one. */
-  allows(worst: Worst): boolean;
+  /** Room for a further leg of this size, or for so many that have it together; a strategy asks before it plans them. */
+  allows(worst: Worst, legs?: number): boolean;
 }
 
 /** No bound at all: the path of a request without a budget costs nothing. */
@@ -43,13 +43,13 @@ export function openBudget(limits: BudgetLimits, parent: Budget, owner: string):
   let usd = limits.usd ?? Infinity;
   let calls = limits.calls ?? Infinity;
   let tokens = limits.tokens ?? Infinity;
-  const lacking = (worst: Worst): string | undefined => {
-    if (calls < 1) return "calls";
+  const lacking = (worst: Worst, legs = 1): string | undefined => {
+    if (calls < legs) return "calls";
     if (worst.usd > usd) return "usd";
     return worst.tokens > tokens ? "tokens" : undefined;
   };
   return {
-    allows: (worst) => lacking(worst) === undefined && parent.allows(worst),
+    allows: (worst, legs) => lacking(worst, legs) === undefined && parent.allows(worst, legs),
     reserve(worst) {
       const what = lacking(worst);
       if (what !== undefined) throw new GatewayError("budget_denied", `The ${what} budget of ${owner} has no room for another call.`);

@@ -62,6 +62,10 @@ export interface Call {
   readonly timeouts: Partial<Timeouts>;
   /** How many Chorale gateways this request has passed. */
   readonly hops: number;
+  /** A header of the client's request; absent where a call was not made by one. */
+  readonly header?: (name: string) => string | undefined;
+  /** What the request forbids a cache: to keep its answer, or to give a kept one. */
+  readonly caching?: "no-store" | "no-cache" | undefined;
 }
 
 export interface Entry {
@@ -89,8 +93,12 @@ export function enter(call: Call, entry: Entry): Call {
   };
 }
 
+/** Bounds of a call that nobody has tightened. */
+export const noTimeouts: Partial<Timeouts> = Object.freeze({});
+
 /** The smaller bound of each timer. */
 export function tightest<T extends Partial<Timeouts>>(a: T, b: Partial<Timeouts>): T {
+  if (b === noTimeouts) return a;
   const merged: Record<string, number> = { ...a };
   for (const [name, ms] of Object.entries(b)) merged[name] = Math.min(merged[name] ?? Infinity, ms);
   return merged as T;

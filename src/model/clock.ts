@@ -12,10 +12,8 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
-  timer(ms, action) {
-    const handle = setTimeout(action, Math.min(ms, 2 ** 31 - 1));
-    return { [Symbol.dispose]: () => clearTimeout(handle) };
-  },
+  // Node's own handle is disposed of by clearing it.
+  timer: (ms, action) => setTimeout(action, Math.min(ms, 2 ** 31 - 1)),
 };
 
 /** Waits `ms`, or rejects with the signal's reason when it aborts first. */

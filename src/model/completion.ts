@@ -45,6 +45,8 @@ export interface Completion {
   readonly extra?: Readonly<Record<string, unknown>>;
   /** The upstream's own canonical bytes, while nobody changed anything. Its `id`, `model`, `created` are still the upstream's. */
   readonly bytes?: Buffer;
+  /** The latin1 reading of `bytes`, where somebody has made it already. */
+  readonly latin1?: string;
 }
 
 /** The text of the first choice; empty when it has none. */

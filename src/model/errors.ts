@@ -28,6 +28,8 @@ const table = {
   upstream_unreachable: [502, "api_error", "upstream_unreachable", true, true],
   upstream_protocol: [502, "api_error", "upstream_protocol", false, true],
   upstream_timeout: [504, "api_error", "upstream_timeout", false, true],
+  /** Nothing was recorded of what a replay is asked. */
+  replay_miss: [404, "invalid_request_error", "replay_miss", false, false],
   /** A panel below its quorum, or a chain whose members all failed for different reasons. */
   all_failed: [502, "api_error", "all_models_failed", false, true],
   /** Finished, but empty, a refusal, or without what the panel needs of it. */
@@ -43,6 +45,11 @@ const table = {
 } as const satisfies Record<string, readonly [number, string, string | null, boolean, boolean]>;
 
 export type ErrorCode = keyof typeof table;
+
+/** True for a code of the table, as one that comes from a file may not be. */
+export function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(table, code);
+}
 
 /** The four fields of an OpenAI error body. */
 export interface WireError {

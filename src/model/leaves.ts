@@ -8,6 +8,12 @@ export interface Embedder {
   embed(texts: readonly string[], call: Call): Promise<readonly Float32Array[]>;
 }
 
+export interface Reranker {
+  readonly name: string;
+  /** How well each document answers the query, in order; higher is better. Scores of one call compare with each other and with nothing else. */
+  rerank(query: string, documents: readonly string[], call: Call): Promise<readonly number[]>;
+}
+
 export interface TokenStep {
   readonly token: string;
   /** Natural logarithm. */

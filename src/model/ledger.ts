@@ -22,24 +22,31 @@ export interface Ledger {
   cost(): { readonly usd: number; readonly coverage: number };
 }
 
+class Legs implements Ledger {
+  readonly legs: Leg[] = [];
+
+  add(leg: Leg): void {
+    this.legs.push(leg);
+  }
+
+  usage(): Usage | undefined {
+    let sum: Usage | undefined;
+    for (const { usage } of this.legs) if (usage) sum = sum ? addUsage(sum, usage) : usage;
+    return sum;
+  }
+
+  cost(): { readonly usd: number; readonly coverage: number } {
+    let usd = 0;
+    let known = 0;
+    for (const leg of this.legs) {
+      usd += leg.usd ?? 0;
+      if (leg.usd !== undefined && !leg.estimated) known += 1;
+    }
+    return { usd, coverage: this.legs.length === 0 ? 1 : known / this.legs.length };
+  }
+}
+
+/** An empty ledger. */
 export function newLedger(): Ledger {
-  const legs: Leg[] = [];
-  return {
-    legs,
-    add: (leg) => void legs.push(leg),
-    usage: () => {
-      let sum: Usage | undefined;
-      for (const { usage } of legs) if (usage) sum = sum ? addUsage(sum, usage) : usage;
-      return sum;
-    },
-    cost: () => {
-      let usd = 0;
-      let known = 0;
-      for (const leg of legs) {
-        usd += leg.usd ?? 0;
-        if (leg.usd !== undefined && !leg.estimated) known += 1;
-      }
-      return { usd, coverage: legs.length === 0 ? 1 : known / legs.length };
-    },
-  };
+  return new Legs();
 }

@@ -14,6 +14,25 @@ export interface Plan {
   readonly agreement?: boolean;
   /** Who answers turns with tools, when the kind has a rule for it. */
   readonly tools?: string;
+  /** How the children depend on each other, where that is more than a list. */
+  readonly drawing?: Drawing;
+}
+
+/** A graph to be drawn. */
+export interface Drawing {
+  readonly boxes: readonly {
+    readonly name: string;
+    /** The model, or what else is done there. */
+    readonly title: string;
+    /** It judges, and may send work back. */
+    readonly decides: boolean;
+  }[];
+  readonly arrows: readonly {
+    readonly from: string;
+    readonly to: string;
+    /** Where no work goes along it: what a verdict does. */
+    readonly verdict?: "back" | "pass";
+  }[];
 }
 
 export interface Edge {

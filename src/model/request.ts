@@ -1,6 +1,6 @@
 import { isAscii } from "node:buffer";
 import { decodeKey, scanJsonObject, type JsonScan } from "./json-scan.ts";
-import { latin1Json } from "./latin1.ts";
+import { latin1Json, latin1Quoted } from "./latin1.ts";
 
 /** A message in the wire's own shape: members get the client's list unchanged, so nothing here is re-modelled. */
 export interface Message {
@@ -82,9 +82,12 @@ export function readSource(buffer: Buffer): { readonly body: unknown; readonly s
   return { body: checkedBody(body, source), source };
 }
 
+/** The edits of a request that nobody has changed. */
+const untouched: ChatRequest["edits"] = Object.freeze({});
+
 /** A request over bytes that were read and checked. */
 export function chatRequest(body: ChatBody, source: Source): ChatRequest {
-  return { body, source, edits: {} };
+  return { body, source, edits: untouched };
 }
 
 /** A copy with some top-level fields replaced; a field set to undefined is removed. The only way to alter a request. */
@@ -134,13 +137,26 @@ function spliced(source: Source, edits: Readonly<Record<string, unknown>>): stri
   return out + text.slice(at);
 }
 
+/** The client's own bytes for another model: all that most requests need. */
+export function renamedBytes({ source }: ChatRequest, model: string): Buffer {
+  const { text, scan } = source;
+  const [, from, to] = scan.spans.get("model") ?? [0, 0, 0];
+  return Buffer.from(text.slice(0, from) + latin1Quoted(model) + text.slice(to), "latin1");
+}
+
+/** True when `renamedBytes` says all that there is to say: nothing was edited, and the field of the gateway itself is not there. */
+export function isUntouched({ edits, source }: ChatRequest): boolean {
+  const { spans } = source.scan;
+  return edits === untouched && spans.has("model") && !spans.has("chorale");
+}
+
 /**
  * Writes a request as bytes: the client's own, with only the edited top-level values replaced, removed or added.
  * `extra` are edits of the leaf (the upstream's model name, dialect data) on top of the request's own.
  */
 export function requestBytes(request: ChatRequest, extra: Readonly<Record<string, unknown>>): Buffer {
   const { source } = request;
-  const edits = { ...request.edits, ...extra };
+  const edits = request.edits === untouched ? extra : { ...request.edits, ...extra };
   let removes = false;
   for (const key in edits) if (edits[key] === undefined && source.scan.spans.has(key)) removes = true;
   return Buffer.from(removes ? rejoined(source, edits) : spliced(source, edits), "latin1");

@@ -32,24 +32,39 @@ export function newRetryBudget(share = 0.2, burst = 100): RetryBudget {
   };
 }
 
+class Attempts implements Slot {
+  readonly #retries: RetryBudget;
+  readonly #attempts: number;
+  #left: number;
+  /** Retries that were granted: the call that comes next is not a first attempt and earns nothing. */
+  #granted = 0;
+
+  constructor(retries: RetryBudget, attempts: number) {
+    this.#retries = retries;
+    this.#attempts = attempts;
+    this.#left = attempts;
+  }
+
+  take(): boolean {
+    if (this.#left <= 0) return false;
+    this.#left -= 1;
+    if (this.#granted > 0) this.#granted -= 1;
+    else this.#retries.earn();
+    return true;
+  }
+
+  retry(): boolean {
+    if (this.#left <= 0 || !this.#retries.spend()) return false;
+    this.#granted += 1;
+    return true;
+  }
+
+  fresh(): Slot {
+    return new Attempts(this.#retries, this.#attempts);
+  }
+}
+
 /** A slot with `attempts` in hand. */
 export function newSlot(retries: RetryBudget, attempts = 6): Slot {
-  let left = attempts;
-  // Retries that were granted: the call that comes next is not a first attempt and earns nothing.
-  let granted = 0;
-  return {
-    take: () => {
-      if (left <= 0) return false;
-      left -= 1;
-      if (granted > 0) granted -= 1;
-      else retries.earn();
-      return true;
-    },
-    retry: () => {
-      if (left <= 0 || !retries.spend()) return false;
-      granted += 1;
-      return true;
-    },
-    fresh: () => newSlot(retries, attempts),
-  };
+  return new Attempts(retries, attempts);
 }

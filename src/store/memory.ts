@@ -49,8 +49,21 @@ const busyRetryMs = 1000;
 /** Leases that expired but may still be settled; beyond this the oldest are taken for crashed. */
 const maxExpired = 10_000;
 
+interface Window {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The last windows that were asked for: nearly every request falls into the same. */
+const known: Partial<Record<Per, Window>> = {};
+
 /** The calendar window (UTC) that `at` falls in; `end` is the first moment after it. */
-export function windowOf(per: Per, at: number): { readonly start: number; readonly end: number } {
+export function windowOf(per: Per, at: number): Window {
+  const last = known[per];
+  return last && at >= last.start && at < last.end ? last : (known[per] = newWindow(per, at));
+}
+
+function newWindow(per: Per, at: number): Window {
   if (per === "month") {
     const date = new Date(at);
     const [year, month] = [date.getUTCFullYear(), date.getUTCMonth()];
@@ -223,7 +236,7 @@ function newAccounts(journal: Journal | undefined): Pick<Store, "admit" | "settl
   for (const spend of journal?.spends ?? []) book(open(spend.key), spend);
 
   return {
-    admit: async (admission) => {
+    admit: (admission) => {
       const { key, usd, now } = admission;
       if (accounts.size >= sweepAt) sweep(now);
       const account = open(key);
@@ -241,7 +254,7 @@ function newAccounts(journal: Journal | undefined): Pick<Store, "admit" | "settl
       return { ok: true, lease };
     },
 
-    settle: async ({ id, key }, { usd, tokens, now }) => {
+    settle: ({ id, key }, { usd, tokens, now }) => {
       const hold = accounts.get(key)?.holds.get(id);
       // What an expired lease spent was spent all the same.
       if (!hold && !expired.delete(id)) return;
@@ -317,39 +330,32 @@ function newValues(bounds: Bounds, journal: Journal | undefined): Pick<Store, "g
   };
 }
 
-/** Newest so many, in a ring: a Map that is emptied at its front gets slower with each entry that it has lost. */
+/** Newest so many, in a ring and without an index: every request is put, hardly one is asked for. */
 function newRequests(bounds: Bounds): Pick<Store, "putRequest" | "getRequest"> {
-  const requests = new Map<string, { readonly record: RequestRecord; readonly place: number }>();
-  const ring: (string | undefined)[] = [];
+  const ring: (RequestRecord | undefined)[] = [];
   let puts = 0;
   let oldest = 0;
-  const drop = (place: number) => {
-    const id = ring[place % bounds.requests];
-    ring[place % bounds.requests] = undefined;
-    if (id !== undefined) requests.delete(id);
-  };
-  const isExpired = (place: number, now: number) => {
-    const kept = requests.get(ring[place % bounds.requests] ?? "");
-    return kept === undefined || kept.record.at + requestTtlMs <= now;
-  };
   return {
-    putRequest: async (record) => {
-      const id = pair(record.key, record.id);
-      while (oldest < puts && (puts - oldest >= bounds.requests || isExpired(oldest, record.at))) {
-        drop(oldest);
+    putRequest: (record) => {
+      // Lets go of what has expired, a few at a time: puts come one by one, so nothing stays for long.
+      for (let few = 0; few < 2 && oldest < puts; few += 1) {
+        const place = oldest % bounds.requests;
+        const kept = ring[place];
+        if (puts - oldest < bounds.requests && kept && kept.at + requestTtlMs > record.at) break;
+        ring[place] = undefined;
         oldest += 1;
       }
-      // The same id again is the newest: its old place stays empty.
-      const before = requests.get(id);
-      if (before) ring[before.place % bounds.requests] = undefined;
-      ring[puts % bounds.requests] = id;
-      requests.set(id, { record, place: puts });
+      ring[puts % bounds.requests] = record;
       puts += 1;
     },
 
     getRequest: async (key, id, now) => {
-      const record = requests.get(pair(key, id))?.record;
-      return record && record.at + requestTtlMs > now ? record : undefined;
+      // The same id again is the newest.
+      for (let place = puts - 1; place >= oldest; place -= 1) {
+        const record = ring[place % bounds.requests];
+        if (record?.id === id && record.key === key) return record.at + requestTtlMs > now ? record : undefined;
+      }
+      return undefined;
     },
   };
 }

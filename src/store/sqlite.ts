@@ -255,10 +255,10 @@ function openStore(database: DatabaseSync, { path, bounds, onWrite }: SqliteOpti
   return {
     ...store,
 
-    putRequest: async (record) => {
+    putRequest: (record) => {
       // Made into text here and not in the batch, so that the batch is short.
       writer.request([record.key, record.id, record.at, JSON.stringify(record.body) ?? "null"]);
-      await store.putRequest(record);
+      return store.putRequest(record);
     },
 
     getRequest: async (key, id, now) => {

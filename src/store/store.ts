@@ -53,18 +53,19 @@ export interface RequestRecord {
 }
 
 /**
- * Shared state behind one interface with one contract suite. Partitioned by key. One call at admission, one at the end.
+ * Shared state behind one interface with one contract suite. Partitioned by key. One call at admission, one at the end; what knows the
+ * answer at once gives it without a promise.
  */
 export interface Store {
   /** Checks the limits of a key and leases the worst price, atomically. */
-  admit(admission: Admission): Promise<Admitted>;
+  admit(admission: Admission): Admitted | Promise<Admitted>;
   /** Ends a lease: what was spent is booked, the rest given back. A second call with the same lease changes nothing. */
-  settle(lease: Lease, settlement: Settlement): Promise<void>;
+  settle(lease: Lease, settlement: Settlement): void | Promise<void>;
   /** US dollars that a key has spent in the window which `now` falls in, holds not counted. */
   spent(key: string, per: "minute" | "hour" | "day" | "month", now: number): Promise<number>;
 
   /** Keeps the newest 10,000 for 24 hours. */
-  putRequest(record: RequestRecord): Promise<void>;
+  putRequest(record: RequestRecord): void | Promise<void>;
   /** Only for the key that made it. */
   getRequest(key: string, id: string, now: number): Promise<RequestRecord | undefined>;
 

@@ -72,6 +72,28 @@ function direct(destination: DestinationStream, redact: (text: string) => string
   };
 }
 
+const plain = /^[ !#-[\]-~]*$/;
+
+let secondMs = -1;
+let second = "";
+
+/** ISO 8601 in UTC with milliseconds. The calendar is asked once a second. */
+function isoTime(ms: number): string {
+  const rest = ms % 1000;
+  if (ms - rest !== secondMs) {
+    secondMs = ms - rest;
+    second = new Date(ms).toISOString().slice(0, 20);
+  }
+  return `${second}${rest < 10 ? "00" : rest < 100 ? "0" : ""}${rest}Z`;
+}
+
+/** JSON of a field; the small values that most fields are do not go through the serialiser. */
+function jsonOf(value: unknown): string {
+  if (typeof value === "number" && Number.isFinite(value)) return String(value);
+  if (typeof value === "boolean") return value ? "true" : "false";
+  return typeof value === "string" && plain.test(value) ? `"${value}"` : JSON.stringify(value);
+}
+
 /** Opens the process log: one JSON object a line, redacted. */
 export function openLog({ level, redact, destination }: LogOptions): ProcessLog {
   const out = destination ? direct(destination, redact) : batched(redact);
@@ -82,7 +104,13 @@ export function openLog({ level, redact, destination }: LogOptions): ProcessLog 
   const speaks = logger.isLevelEnabled("info");
   return Object.assign(logger, {
     request(fields: Readonly<Record<string, unknown>>) {
-      if (speaks) out.write(`${JSON.stringify({ level: "info", time: new Date().toISOString(), ...fields, msg: "request" })}\n`);
+      if (!speaks) return;
+      let line = `{"level":"info","time":"${isoTime(Date.now())}"`;
+      for (const name in fields) {
+        const value = fields[name];
+        if (value !== undefined) line += `,"${name}":${jsonOf(value)}`;
+      }
+      out.write(`${line},"msg":"request"}\n`);
     },
     close: () => out.close(),
   });

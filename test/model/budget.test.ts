@@ -123,3 +123,12 @@ test("unbounded has room for everything", () => {
   unbounded.reserve({ usd: 1e9, tokens: 1e9 }).settle({ usd: 1e9, tokens: 1e9 });
   expect(unbounded.allows({ usd: Infinity, tokens: Infinity })).toBe(true);
 });
+
+test("several legs need a call each, in every budget above, and their size together", () => {
+  const outer = openBudget({ calls: 3, usd: 6 }, unbounded, "outer");
+  const inner = openBudget({ calls: 5 }, outer, "inner");
+  expect(inner.allows({ usd: 6, tokens: 0 }, 3)).toBe(true);
+  expect(inner.allows({ usd: 6, tokens: 0 }, 4)).toBe(false);
+  expect(inner.allows({ usd: 7, tokens: 0 }, 3)).toBe(false);
+  expect(unbounded.allows({ usd: 0, tokens: 0 }, 99)).toBe(true);
+});

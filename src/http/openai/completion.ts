@@ -1,7 +1,7 @@
 import type { Identity } from "../../model/call.ts";
 import type { Completion } from "../../model/completion.ts";
 import { closingQuote, scanJsonObject } from "../../model/json-scan.ts";
-import { latin1, latin1Json } from "../../model/latin1.ts";
+import { latin1, latin1Json, latin1Quoted } from "../../model/latin1.ts";
 import type { Usage } from "../../model/usage.ts";
 import { wireUsage } from "./usage.ts";
 
@@ -47,7 +47,8 @@ function rendered(completion: Completion, rendering: Rendering): string {
 type Place = readonly [key: string, from: number, to: number];
 
 const HEAD = 400;
-const identityKeys = ["id", "model", "created"] as const;
+/** In the order in which most servers write them. */
+const identityKeys = ["id", "created", "model"] as const;
 
 /**
  * The places of identity when all of it stands in a flat head before the choices, as most servers write it. A quote inside a JSON string is
@@ -68,7 +69,22 @@ function headPlaces(text: string): readonly Place[] | undefined {
     if (to <= from || to > choices) return undefined;
     places.push([key, from, to]);
   }
-  return places.sort(([, a], [, b]) => a - b);
+  const [one, two, three] = places;
+  const inOrder = one && two && three && one[1] < two[1] && two[1] < three[1];
+  return inOrder ? places : places.sort(([, a], [, b]) => a - b);
+}
+
+/** The common answer with a new identity: a small one, whose identity stands in a flat head. Nothing is searched twice. */
+function renamed(text: string, { id, model, created }: Identity): string | undefined {
+  const places = headPlaces(text);
+  if (places?.length !== 3) return undefined;
+  let out = "";
+  let at = 0;
+  for (const [key, from, to] of places) {
+    out += text.slice(at, from) + (key === "created" ? String(created) : latin1Quoted(key === "id" ? id : model));
+    at = to;
+  }
+  return out + text.slice(at);
 }
 
 /** The places of identity and usage anywhere at the top level; undefined when a key stands twice. */
@@ -79,10 +95,16 @@ function scannedPlaces(text: string): readonly Place[] | undefined {
 }
 
 /** The upstream's own bytes with identity, and usage where it is a sum, replaced in place; undefined when they can not be. */
-function spliced(bytes: Buffer, rendering: Rendering): Pieces | undefined {
+function spliced(completion: Completion, rendering: Rendering): Pieces | undefined {
+  const { bytes } = completion;
+  if (!bytes) return undefined;
   const { identity, usage, summed, extension } = rendering;
-  const text = bytes.toString("latin1");
+  const text = completion.latin1 ?? bytes.toString("latin1");
   const sums = summed && usage !== undefined;
+  if (bytes.length < JOIN_BELOW && !sums && extension === undefined) {
+    const whole = renamed(text, identity);
+    if (whole !== undefined) return [whole];
+  }
   const places = (sums ? undefined : headPlaces(text)) ?? scannedPlaces(text);
   if (!places) return undefined;
   const puts: Record<string, string> = {
@@ -115,5 +137,5 @@ function spliced(bytes: Buffer, rendering: Rendering): Pieces | undefined {
 
 /** Writes a whole answer. Strings among the pieces are latin1: one character is one byte. */
 export function completionPieces(completion: Completion, rendering: Rendering): Pieces {
-  return (completion.bytes && spliced(completion.bytes, rendering)) ?? [latin1(rendered(completion, rendering))];
+  return spliced(completion, rendering) ?? [latin1(rendered(completion, rendering))];
 }

@@ -7,6 +7,8 @@ export interface Narrowing {
   readonly expose: "none" | "summary" | "full";
   readonly budget?: { readonly usd?: number | undefined; readonly calls?: number | undefined; readonly tokens?: number | undefined };
   readonly deadlineMs?: number;
+  /** What caches may not do: keep or give an answer, or only give a kept one. */
+  readonly caching?: "no-store" | "no-cache" | undefined;
 }
 
 const field = z.strictObject({
@@ -20,6 +22,7 @@ const field = z.strictObject({
     })
     .optional(),
   deadlineMs: z.number().int().positive().optional(),
+  cache: z.enum(["no-store", "no-cache"]).optional(),
 });
 
 const headerNames = ["x-chorale-expose", "x-chorale-budget-usd", "x-chorale-deadline-ms"] as const;
@@ -45,18 +48,19 @@ export function readNarrowing(value: unknown, headers: IncomingHttpHeaders): Nar
     const [issue] = parsed.error.issues;
     const unknown = issue?.code === "unrecognized_keys" ? issue.keys[0] : undefined;
     const param = ["chorale", ...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])].join(".");
-    const known = unknown === undefined ? "" : "; known keys are expose, budget {usd, calls, tokens, ms} and deadlineMs";
+    const known = unknown === undefined ? "" : "; known keys are expose, budget {usd, calls, tokens, ms}, deadlineMs and cache";
     throw new GatewayError(
       "invalid_request",
       `Invalid '${param}': ${unknown === undefined ? (issue?.message ?? "not valid") : `unknown key${known}`}.`,
       { param },
     );
   }
-  const { expose, budget, deadlineMs } = parsed.data;
+  const { expose, budget, deadlineMs, cache } = parsed.data;
   const bounds = [deadlineMs, budget?.ms].filter((ms) => ms !== undefined);
   return {
     expose: expose ?? "none",
     ...(budget ? { budget: { usd: budget.usd, calls: budget.calls, tokens: budget.tokens } } : {}),
     ...(bounds.length > 0 ? { deadlineMs: Math.min(...bounds) } : {}),
+    caching: cache,
   };
 }

@@ -126,9 +126,15 @@ function canonicalBody(body: Draft, context: AnswerContext): boolean {
   return odd;
 }
 
+/** A flat head of plain values: what stands before the choices in the compact form. */
+const plainHead = /^\{(?:"[a-z_]+":(?:"[ !#-[\]-~]*"|0|[1-9]\d*|null),)+$/;
 const shortest = '"choices":[{"index":0,"message":{"role":"assistant","content":"';
 const plainEnd =
   /^"(?:,"refusal":null)?(?:,"annotations":\[\])?\},(?:"logprobs":null,)?"finish_reason":"(?:stop|length)"(?:,"logprobs":null)?\}\],"usage":/;
+
+/** The usage that most servers send, and the little that may follow it. */
+const plainUsage =
+  /^\{"prompt_tokens":(\d{1,9}),"completion_tokens":(\d{1,9}),"total_tokens":\d{1,9}(?:,"prompt_tokens_details":\{"cached_tokens":(\d{1,9})\})?\}(?:,"(?:system_fingerprint|service_tier)":(?:"[ !#-[\]-~]*"|null)){0,2}\}\s*$/;
 
 /** What must not stand behind the choices too. */
 const decisive = ["object", "created", "choices", "error"];
@@ -150,12 +156,19 @@ function parsedObject(text: string): Draft | undefined {
 function unreadUsage(text: string): Completion["usage"] {
   const at = text.indexOf(shortest);
   if (at < 0 || at > 300 || text.lastIndexOf('"error"', at) >= 0) return undefined;
-  const head = parsedObject(`${text.slice(0, at)}"choices":0}`);
-  if (head?.["object"] !== "chat.completion" || typeof head["created"] !== "number" || "usage" in head) return undefined;
+  const head = text.slice(0, at);
+  if (!plainHead.test(head) || !head.includes('"object":"chat.completion",') || head.includes('"usage":')) return undefined;
+  if (!/"created":\d/.test(head)) return undefined;
   const end = closingQuote(text, at + shortest.length);
   if (end < 0 || text.length - end > 2000 || !isLegalContent(text.slice(at + shortest.length, end))) return undefined;
   const rest = text.slice(end);
   const found = plainEnd.exec(rest);
+  const counted = found && plainUsage.exec(rest.slice(found[0].length));
+  if (counted) {
+    const [, prompt, completion, cached] = counted;
+    const usage = { promptTokens: Number(prompt), completionTokens: Number(completion) };
+    return cached === undefined ? usage : { ...usage, cachedTokens: Number(cached) };
+  }
   const tail = found && !rest.includes('"error"') ? parsedObject(`{"usage":${rest.slice(found[0].length)}`) : undefined;
   if (!tail || decisive.some((key) => key in tail)) return undefined;
   const { usage } = tail;
@@ -165,11 +178,13 @@ function unreadUsage(text: string): Completion["usage"] {
 /** A whole answer whose choices are parsed when somebody looks, once. */
 class UnreadCompletion implements Completion {
   readonly bytes: Buffer;
+  readonly latin1: string;
   readonly usage: NonNullable<Completion["usage"]>;
   #read: Completion | undefined;
 
-  constructor(bytes: Buffer, usage: NonNullable<Completion["usage"]>) {
+  constructor(bytes: Buffer, latin1: string, usage: NonNullable<Completion["usage"]>) {
     this.bytes = bytes;
+    this.latin1 = latin1;
     this.usage = usage;
   }
 
@@ -202,14 +217,15 @@ class UnreadCompletion implements Completion {
 /** Reads a whole answer: canonical bytes are kept as they are, odd ones are made canonical. Throws a GatewayError for what is no answer. */
 export function readAnswer(bytes: Buffer, context: AnswerContext): Completion {
   const valid = isUtf8(bytes);
-  const usage = valid ? unreadUsage(bytes.toString("latin1")) : undefined;
+  const latin1 = bytes.toString("latin1");
+  const usage = valid ? unreadUsage(latin1) : undefined;
   if (usage) {
     answerPaths.unread += 1;
-    return new UnreadCompletion(bytes, usage);
+    return new UnreadCompletion(bytes, latin1, usage);
   }
   let body: unknown;
   try {
-    body = JSON.parse(isAscii(bytes) ? bytes.toString("latin1") : bytes.toString("utf8"));
+    body = JSON.parse(isAscii(bytes) ? latin1 : bytes.toString("utf8"));
   } catch (thrown) {
     throw new GatewayError("upstream_protocol", `${context.upstream} sent an answer that is not JSON.`, {
       upstream: context.upstream,

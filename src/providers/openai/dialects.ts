@@ -1,3 +1,5 @@
+import type { RerankWire } from "./rerank.ts";
+
 /** How one server differs from the OpenAI API, as data. Absent means: as OpenAI does it. */
 export interface Dialect {
   readonly baseUrl?: string;
@@ -24,14 +26,21 @@ export interface Dialect {
   /** Enforces a `json_schema` by itself. */
   readonly schema?: boolean;
   readonly logprobs?: boolean;
+  /** `POST embeddings`: false where there is no such endpoint, `base64` where it can be asked for that. */
+  readonly embeddings?: false | "base64";
+  /** How it scores documents for a query; false where it does not. */
+  readonly rerank?: false | RerankWire;
 }
+
+/** A cross-encoder or reward model of vLLM under `/score`: the query against each document. */
+const scoring: RerankWire = { path: "score", query: "text_1", documents: "text_2" };
 
 const openaiOnly = ["service_tier", "store", "metadata", "prompt_cache_key", "safety_identifier", "verbosity", "prediction"] as const;
 
 /** By name; a server that is not here is `generic`. Sources: the servers' own documents and source code, 2026-11. */
 export const dialects = {
-  openai: { baseUrl: "https://api.openai.com/v1", pricedAs: "openai", schema: true, logprobs: true },
-  azure: { keyHeader: "api-key", pricedAs: "azure", schema: true, logprobs: true },
+  openai: { baseUrl: "https://api.openai.com/v1", pricedAs: "openai", schema: true, logprobs: true, embeddings: "base64", rerank: false },
+  azure: { keyHeader: "api-key", pricedAs: "azure", schema: true, logprobs: true, embeddings: "base64", rerank: false },
   openrouter: { baseUrl: "https://openrouter.ai/api/v1", pricedAs: "openrouter", schema: true },
   deepseek: {
     baseUrl: "https://api.deepseek.com/v1",
@@ -40,6 +49,8 @@ export const dialects = {
     singleChoice: true,
     drop: openaiOnly,
     logprobs: true,
+    embeddings: false,
+    rerank: false,
   },
   mistral: {
     baseUrl: "https://api.mistral.ai/v1",
@@ -54,6 +65,7 @@ export const dialects = {
     toolChoiceRequired: "any",
     schema: true,
     logprobs: false,
+    rerank: false,
   },
   groq: {
     baseUrl: "https://api.groq.com/openai/v1",
@@ -63,6 +75,8 @@ export const dialects = {
     singleChoice: true,
     schema: true,
     logprobs: false,
+    embeddings: false,
+    rerank: false,
   },
   together: { baseUrl: "https://api.together.xyz/v1", pricedAs: "together", systemOnly: true, drop: openaiOnly, schema: true },
   ollama: {
@@ -72,9 +86,24 @@ export const dialects = {
     systemOnly: true,
     singleChoice: true,
     schema: true,
+    rerank: false,
   },
-  "llama.cpp": { baseUrl: "http://127.0.0.1:8080/v1", dropNulls: true, systemOnly: true, schema: true, logprobs: true },
-  vllm: { baseUrl: "http://127.0.0.1:8000/v1", dropNulls: true, schema: true, logprobs: true },
+  "llama.cpp": {
+    baseUrl: "http://127.0.0.1:8080/v1",
+    dropNulls: true,
+    systemOnly: true,
+    schema: true,
+    logprobs: true,
+    embeddings: "base64",
+  },
+  vllm: { baseUrl: "http://127.0.0.1:8000/v1", dropNulls: true, schema: true, logprobs: true, embeddings: "base64" },
+  "vllm-score": { baseUrl: "http://127.0.0.1:8000/v1", dropNulls: true, embeddings: false, rerank: scoring },
+  /** Text Embeddings Inference: reranks at the root of the server, with a word of its own. */
+  tei: {
+    baseUrl: "http://127.0.0.1:8080/v1",
+    singleChoice: true,
+    rerank: { path: "/rerank", query: "query", documents: "texts" },
+  },
   generic: {},
 } as const satisfies Record<string, Dialect>;
 

@@ -91,14 +91,44 @@ export class OpenAiLeaf implements Model {
       signal: call.signal,
       upstream: name,
     });
+    // What reads a stream that has not ended yet.
+    let cut: ChunkReader | undefined;
     try {
       const isStream = await this.#head(exchange, call);
-      if (!isStream) yield* this.#whole(exchange, call);
-      else if (call.delivery === "stream") yield* this.#chunks(exchange, call, this.#reader(request, call, wire.wantsUsage));
-      else yield* this.#folded(exchange, call, this.#reader(request, call, false));
+      if (isStream && call.delivery === "stream") {
+        const reader = (cut = this.#reader(request, call, wire.wantsUsage));
+        const batches = new Batches(exchange, reader);
+        let started = false;
+        for (let found = await batches.next(); found; found = await batches.next()) {
+          if (!started) {
+            started = true;
+            yield { type: "start", ...reader.reply };
+          }
+          yield found;
+        }
+        cut = undefined;
+        const { usage, usageBytes: bytes } = reader;
+        yield { type: "finish", ...(usage && { usage }), ...(bytes !== undefined && { bytes }) };
+      } else if (isStream) {
+        // Streamed upstream so that a cut leg can be billed for what it wrote, but told as one whole answer.
+        const reader = (cut = this.#reader(request, call, false));
+        const completion = await this.#folded(new Batches(exchange, reader), reader);
+        cut = undefined;
+        const { usage } = reader;
+        yield { type: "finish", completion, ...(usage && { usage }) };
+      } else {
+        const completion = await this.#whole(exchange, call);
+        const { usage } = completion;
+        if (call.delivery === "stream") {
+          // The upstream answered a stream request with plain JSON.
+          yield batch(completion.choices.flatMap((choice) => deltasOf(choice, choice.index)));
+          yield usage ? { type: "finish", usage } : { type: "finish" };
+        } else yield usage ? { type: "finish", completion, usage } : { type: "finish", completion };
+      }
     } catch (thrown) {
       throw toGatewayError(thrown, call.signal);
     } finally {
+      if (cut) noteCut(call, cut);
       if (exchange.sent) call.span.sent = true;
       exchange.close();
     }
@@ -121,53 +151,23 @@ export class OpenAiLeaf implements Model {
     throw refusalError({ upstream: name, status: status === 200 ? 502 : status, headers, body, wallMs: call.clock.wall() });
   }
 
-  async *#whole(exchange: Exchange, call: Call): AsyncGenerator<ModelEvent> {
+  async #whole(exchange: Exchange, call: Call): Promise<Completion> {
     const { name } = this.#options;
     const bytes = await readAll(exchange, name, MAX_ANSWER);
-    const completion = readAnswer(bytes, { upstream: name, callId: call.identity.id, wallMs: () => call.clock.wall() });
-    if (call.delivery === "stream") {
-      // The upstream answered a stream request with plain JSON.
-      yield batch(completion.choices.flatMap((choice) => deltasOf(choice, choice.index)));
-      yield { type: "finish", ...(completion.usage ? { usage: completion.usage } : {}) };
-    } else yield { type: "finish", completion, ...(completion.usage ? { usage: completion.usage } : {}) };
+    return readAnswer(bytes, { upstream: name, callId: call.identity.id, wallMs: () => call.clock.wall() });
   }
 
   #reader({ body }: ChatRequest, { identity, clock }: Call, wantsUsage: boolean): ChunkReader {
     return new ChunkReader({ identity, upstream: this.name, wantsUsage, wallMs: () => clock.wall(), choices: body.n ?? 1 });
   }
 
-  async *#chunks(exchange: Exchange, call: Call, reader: ChunkReader): AsyncGenerator<ModelEvent> {
-    let done = false;
-    try {
-      let started = false;
-      for await (const found of batches(exchange, reader)) {
-        if (!started) {
-          started = true;
-          yield { type: "start", ...reader.reply };
-        }
-        yield found;
-      }
-      done = true;
-      const finish: FinishEvent = { type: "finish", ...(reader.usage ? { usage: reader.usage } : {}) };
-      yield reader.usageBytes === undefined ? finish : { ...finish, bytes: reader.usageBytes };
-    } finally {
-      if (!done) noteCut(call, reader);
-    }
-  }
-
-  /** Streamed upstream so that a cut leg can be billed for what it wrote, but told as one whole answer. */
-  async *#folded(exchange: Exchange, call: Call, reader: ChunkReader): AsyncGenerator<ModelEvent> {
+  async #folded(batches: Batches, reader: ChunkReader): Promise<Completion> {
     const fold = newFold();
-    let done = false;
-    try {
-      for await (const found of batches(exchange, reader)) for (const delta of found.deltas) fold.add(delta);
-      const usage = reader.usage ? { usage: reader.usage } : {};
-      const completion: Completion = { ...reader.reply, choices: fold.choices(), ...usage };
-      done = true;
-      yield { type: "finish", completion, ...usage };
-    } finally {
-      if (!done) noteCut(call, reader);
+    for (let found = await batches.next(); found; found = await batches.next()) {
+      for (const delta of found.deltas) fold.add(delta);
     }
+    const { usage } = reader;
+    return { ...reader.reply, choices: fold.choices(), ...(usage && { usage }) };
   }
 }
 
@@ -179,38 +179,58 @@ function noteCut(call: Call, reader: ChunkReader): void {
   else if (reader.contentChunks > 0) span.usage = { promptTokens: 0, completionTokens: reader.contentChunks };
 }
 
-async function* batches(exchange: Exchange, reader: ChunkReader): AsyncGenerator<BatchEvent> {
-  const events = new SseReader();
-  let first = true;
-  for (;;) {
-    let chunk: Buffer | undefined;
-    try {
-      chunk = await exchange.read();
-    } catch (thrown) {
-      // An answer that has ended is whole, however its connection ends.
-      if (!reader.complete || !(thrown instanceof GatewayError) || !lost.has(thrown.code)) throw thrown;
-    }
-    if (!chunk) break;
-    events.push(chunk.toString("latin1"));
-    const found = reader.read(events);
-    if (reader.done) exchange.finish();
-    if (found) {
-      // Heartbeats, comments and empty deltas are no sign of life, nor is a bare role that of a first token.
-      if ((found.flags & (first ? CONTENT : LIFE)) !== 0) {
-        first = false;
-        exchange.alive();
+/** What an event stream brings, read by read. */
+class Batches {
+  readonly #exchange: Exchange;
+  readonly #reader: ChunkReader;
+  readonly #events = new SseReader();
+  #first = true;
+  #ended = false;
+
+  constructor(exchange: Exchange, reader: ChunkReader) {
+    this.#exchange = exchange;
+    this.#reader = reader;
+  }
+
+  /** What the next read brings for the client; undefined at the end. Throws a GatewayError. */
+  async next(): Promise<BatchEvent | undefined> {
+    const reader = this.#reader;
+    if (reader.failed) throw reader.failed;
+    while (!this.#ended) {
+      let chunk: Buffer | undefined;
+      try {
+        if (!reader.done) chunk = await this.#exchange.read();
+      } catch (thrown) {
+        // An answer that has ended is whole, however its connection ends.
+        if (!reader.complete || !(thrown instanceof GatewayError) || !lost.has(thrown.code)) throw thrown;
       }
-      yield found;
-      if (reader.failed) throw reader.failed;
+      if (!chunk) return this.#last();
+      this.#events.push(chunk.toString("latin1"));
+      const found = reader.read(this.#events);
+      if (reader.done) this.#exchange.finish();
+      if (found) {
+        // Heartbeats, comments and empty deltas are no sign of life, nor is a bare role that of a first token.
+        if ((found.flags & (this.#first ? CONTENT : LIFE)) !== 0) {
+          this.#first = false;
+          this.#exchange.alive();
+        }
+        return found;
+      }
+      if (reader.done) return this.#last();
     }
-    if (reader.done) break;
+    return undefined;
   }
-  if (!reader.done) {
-    const rest = events.rest();
-    // An event that was cut says nothing; whether the answer was whole without it, `end` knows.
-    if (rest && (rest.data.trim() === "[DONE]" || parsed(Buffer.from(rest.data, "latin1")) !== undefined))
-      reader.event(rest.data, rest.event);
+
+  /** What the end leaves to be said. */
+  #last(): BatchEvent | undefined {
+    this.#ended = true;
+    const reader = this.#reader;
+    if (!reader.done) {
+      const rest = this.#events.rest();
+      // An event that was cut says nothing; whether the answer was whole without it, `end` knows.
+      if (rest && (rest.data.trim() === "[DONE]" || parsed(Buffer.from(rest.data, "latin1")) !== undefined))
+        reader.event(rest.data, rest.event);
+    }
+    return reader.end();
   }
-  const last = reader.end();
-  if (last) yield last;
 }

@@ -1,6 +1,6 @@
 import type { Delivery } from "../../model/call.ts";
 import { GatewayError } from "../../model/errors.ts";
-import { requestBytes, type ChatBody, type ChatRequest } from "../../model/request.ts";
+import { isUntouched, renamedBytes, requestBytes, type ChatBody, type ChatRequest } from "../../model/request.ts";
 import type { Dialect } from "./dialects.ts";
 
 export interface WireRequest {
@@ -62,6 +62,8 @@ function streamEdits(dialect: Dialect, body: ChatBody, delivery: Delivery): Edit
   return edits;
 }
 
+const nothing: readonly string[] = [];
+
 /** Writes requests in a dialect: the client's bytes with the model's name spliced in, and what the dialect must change. */
 export function requestWriter(dialect: Dialect, upstreamOf: (model: string) => string): RequestWriter {
   const changes = Boolean(
@@ -70,6 +72,8 @@ export function requestWriter(dialect: Dialect, upstreamOf: (model: string) => s
   return {
     write(request, model, delivery) {
       const { body } = request;
+      const asIs = !changes && delivery === "unary" && !body.stream && body.stream_options === undefined && isUntouched(request);
+      if (asIs) return { bytes: renamedBytes(request, model), wantsUsage: false, dropped: nothing };
       const { edits, dropped } = changes ? dialectEdits(dialect, body, upstreamOf(model)) : { edits: {}, dropped: [] };
       const bytes = requestBytes(request, { ...edits, ...streamEdits(dialect, body, delivery), chorale: undefined, model });
       return { bytes, wantsUsage: body.stream_options?.include_usage === true, dropped };

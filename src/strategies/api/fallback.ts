@@ -2,7 +2,10 @@ import * as z from "zod";
 import { enter, type Call } from "../../model/call.ts";
 import { allFailed, throwIfAborted, type GatewayError } from "../../model/errors.ts";
 import type { Model } from "../../model/model.ts";
+import type { ModelEvent } from "../../model/events.ts";
+import { handOver } from "../../model/hand-over.ts";
 import { open } from "../../model/open.ts";
+import type { ChatRequest } from "../../model/request.ts";
 import { hold, holdGate } from "../../panel/hold.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { limited, timeouts } from "../../panel/timeouts.ts";
@@ -71,23 +74,24 @@ export const fallback = defineStrategy({
     const members = own.members.map((given, index) => buildMember(given, index, site));
     return {
       name: site.name,
-      async *stream(request, call) {
-        const failures: Failure[] = [];
-        for (const child of members) {
-          throwIfAborted(call.signal);
-          const opening = await open(child, request, enter(call, { label: child.name }), holdGate(own.hold));
-          if (opening.ok) {
-            record(call, failures, child.name);
-            yield* opening.events;
-            return;
-          }
-          failures.push({ member: child.name, error: opening.error });
-          if (!opening.error.elsewhere) break;
-        }
-        record(call, failures);
-        throw failureOf(site.name, failures);
-      },
+      stream: (request, call) => handOver(() => answer(request, call)),
     };
+
+    async function answer(request: ChatRequest, call: Call): Promise<AsyncIterable<ModelEvent>> {
+      const failures: Failure[] = [];
+      for (const child of members) {
+        throwIfAborted(call.signal);
+        const opening = await open(child, request, enter(call, { label: child.name }), holdGate(own.hold));
+        if (opening.ok) {
+          record(call, failures, child.name);
+          return opening.events;
+        }
+        failures.push({ member: child.name, error: opening.error });
+        if (!opening.error.elsewhere) break;
+      }
+      record(call, failures);
+      throw failureOf(site.name, failures);
+    }
   },
   plan(own, child) {
     const members = own.members.map((given) => child(isNode(given) ? given : given.model));

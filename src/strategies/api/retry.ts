@@ -2,7 +2,11 @@ import * as z from "zod";
 import { enter, type Call } from "../../model/call.ts";
 import { sleep } from "../../model/clock.ts";
 import { GatewayError } from "../../model/errors.ts";
+import { complete } from "../../model/complete.ts";
+import { handOver, only } from "../../model/hand-over.ts";
+import type { ModelEvent } from "../../model/events.ts";
 import { open } from "../../model/open.ts";
+import type { ChatRequest } from "../../model/request.ts";
 import { hold, holdGate } from "../../panel/hold.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { defineStrategy, node } from "../define.ts";
@@ -50,25 +54,31 @@ export const retry = defineStrategy({
   options,
   build(own, site) {
     const child = site.child(own.model, "model");
+    const labels = Array.from({ length: own.attempts }, (_, index) => `attempt ${index + 1}`);
     return {
       name: site.name,
-      async *stream(request, call) {
-        let made = 0;
-        for (let attempt = 1; ; attempt += 1) {
-          const opening = await open(child, request, enter(call, { label: `attempt ${attempt}` }), holdGate(own.hold));
-          if (opening.ok) {
-            if (made > 0) call.span.decision = { attempts: made + 1 };
-            yield* opening.events;
-            return;
-          }
-          const { error } = opening;
-          made += error.details.attempts ?? 1;
-          const wait = error.retry && attempt < own.attempts ? waitMs(error, attempt, call, own) : undefined;
-          if (wait === undefined || !call.slot.retry()) throw givenUp(error, made, call);
-          await sleep(call.clock, wait, call.signal);
-        }
-      },
+      stream: (request, call) => handOver(() => answer(request, call)),
     };
+
+    async function answer(request: ChatRequest, call: Call): Promise<AsyncIterable<ModelEvent>> {
+      let made = 0;
+      for (let attempt = 1; ; attempt += 1) {
+        const inner = enter(call, { label: labels[attempt - 1] ?? "" });
+        const tried = await (call.delivery === "stream"
+          ? open(child, request, inner, holdGate(own.hold))
+          : complete(child, request, inner));
+        if (tried.ok) {
+          if (made > 0) call.span.decision = { attempts: made + 1 };
+          if ("events" in tried) return tried.events;
+          return only(tried.finish.completion ? tried.finish : { ...tried.finish, completion: tried.completion });
+        }
+        const { error } = tried;
+        made += error.details.attempts ?? 1;
+        const wait = error.retry && attempt < own.attempts ? waitMs(error, attempt, call, own) : undefined;
+        if (wait === undefined || !call.slot.retry()) throw givenUp(error, made, call);
+        await sleep(call.clock, wait, call.signal);
+      }
+    }
   },
   plan(own, child) {
     const planned = child(own.model);

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { handOver } from "../../model/hand-over.ts";
 import { enter } from "../../model/call.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { limited, timeouts } from "../../panel/timeouts.ts";
@@ -22,9 +23,7 @@ export const timeout = defineStrategy({
     const child = limited(site.child(own.model, "model"), own.timeouts);
     return {
       name: site.name,
-      async *stream(request, call) {
-        yield* child.stream(request, enter(call, { label: "model" }));
-      },
+      stream: (request, call) => handOver(async () => child.stream(request, enter(call, { label: "model" }))),
     };
   },
   plan(own, child) {

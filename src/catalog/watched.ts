@@ -1,0 +1,103 @@
+import type { Call } from "../model/call.ts";
+import { GatewayError, toGatewayError } from "../model/errors.ts";
+import type { FinishEvent, ModelEvent } from "../model/events.ts";
+
+/** Who looks at a stream that passes. */
+export interface Watcher {
+  /** Before anything else, at the first read. What it throws is the stream's end. */
+  begin(): AsyncIterable<ModelEvent>;
+  /** Each event before it goes on. */
+  seen(event: ModelEvent): void;
+  /** The one `finish`, before it goes on. */
+  finished(event: FinishEvent): void;
+  /** The stream ended without a `finish`: by an error, or because nobody wanted more. Called once. */
+  cut(error: GatewayError | undefined): void;
+}
+
+type Result = IteratorResult<ModelEvent, undefined>;
+
+const ended = { done: true, value: undefined } as const;
+
+/** Written by hand and not as a generator: it stands twice on the path of every event, and a generator costs three turns of the queue for each. */
+class Watched implements AsyncIterator<ModelEvent, undefined> {
+  readonly #watcher: Watcher;
+  readonly #name: string;
+  readonly #call: Call;
+  #inner: AsyncIterator<ModelEvent> | undefined;
+  #finished = false;
+  #over = false;
+
+  constructor(watcher: Watcher, name: string, call: Call) {
+    this.#watcher = watcher;
+    this.#name = name;
+    this.#call = call;
+  }
+
+  next(): Promise<Result> {
+    if (this.#over) return Promise.resolve(ended);
+    try {
+      this.#inner ??= this.#watcher.begin()[Symbol.asyncIterator]();
+    } catch (thrown) {
+      return Promise.reject(this.#failure(thrown));
+    }
+    return this.#inner.next().then(this.#passed, this.#failed);
+  }
+
+  async return(): Promise<Result> {
+    if (this.#over) return ended;
+    this.#over = true;
+    let error: GatewayError | undefined;
+    try {
+      await this.#inner?.return?.();
+    } catch (thrown) {
+      error = toGatewayError(thrown, this.#call.signal);
+      throw error;
+    } finally {
+      if (this.#inner && !this.#finished) this.#watcher.cut(error);
+    }
+    return ended;
+  }
+
+  readonly #passed = (result: IteratorResult<ModelEvent>): Result | Promise<Result> => {
+    if (result.done) {
+      if (this.#finished) {
+        this.#over = true;
+        return ended;
+      }
+      throw this.#failure(new GatewayError("upstream_protocol", `${this.#name} ended without finishing its answer.`));
+    }
+    try {
+      const event = result.value;
+      if (event.type === "finish") {
+        this.#finished = true;
+        this.#watcher.finished(event);
+      } else this.#watcher.seen(event);
+      return result;
+    } catch (thrown) {
+      return this.#close(thrown);
+    }
+  };
+
+  readonly #failed = (thrown: unknown): never => {
+    throw this.#failure(thrown);
+  };
+
+  /** A watcher that fails ends the stream below it too. */
+  async #close(thrown: unknown): Promise<never> {
+    const error = this.#failure(thrown);
+    await this.#inner?.return?.();
+    throw error;
+  }
+
+  #failure(thrown: unknown): GatewayError {
+    const error = toGatewayError(thrown, this.#call.signal);
+    this.#over = true;
+    if (!this.#finished) this.#watcher.cut(error);
+    return error;
+  }
+}
+
+/** A stream that `watcher` sees pass. Only a GatewayError leaves it, and a stream without a `finish` is an error. */
+export function watch(watcher: Watcher, name: string, call: Call): AsyncIterable<ModelEvent> {
+  return { [Symbol.asyncIterator]: () => new Watched(watcher, name, call) };
+}

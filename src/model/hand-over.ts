@@ -1,0 +1,62 @@
+import type { ModelEvent } from "./events.ts";
+
+const ended = { done: true, value: undefined } as const;
+
+/** Decides at the first `next`, once; from then on it is the stream that was decided for. */
+class HandedOver implements AsyncIterator<ModelEvent, undefined> {
+  readonly #decide: () => Promise<AsyncIterable<ModelEvent>>;
+  #begun = false;
+  #over = false;
+  #inner: AsyncIterator<ModelEvent> | undefined;
+
+  constructor(decide: () => Promise<AsyncIterable<ModelEvent>>) {
+    this.#decide = decide;
+  }
+
+  next(): Promise<IteratorResult<ModelEvent, undefined>> {
+    if (this.#over) return Promise.resolve(ended);
+    return this.#inner ? (this.#inner.next() as Promise<IteratorResult<ModelEvent, undefined>>) : this.#begin();
+  }
+
+  async return(): Promise<IteratorResult<ModelEvent, undefined>> {
+    this.#over = true;
+    await this.#inner?.return?.();
+    return ended;
+  }
+
+  async #begin(): Promise<IteratorResult<ModelEvent, undefined>> {
+    if (this.#begun) throw new Error("a stream is read one event at a time");
+    this.#begun = true;
+    try {
+      this.#inner = (await this.#decide())[Symbol.asyncIterator]();
+    } catch (thrown) {
+      this.#over = true;
+      throw thrown;
+    }
+    if (this.#over) await this.#inner.return?.();
+    return this.next();
+  }
+}
+
+/**
+ * A stream for strategies that choose whom to listen to and add nothing of their own: `decide` runs at the first read, and what it gives is
+ * read directly, so that a long answer costs nothing in the nodes above the one that gives it. What `decide` holds it has to give back before
+ * it returns or throws; the stream that it returns has to end by itself.
+ */
+export function handOver(decide: () => Promise<AsyncIterable<ModelEvent>>): AsyncIterable<ModelEvent> {
+  return { [Symbol.asyncIterator]: () => new HandedOver(decide) };
+}
+
+/** A stream of one event. */
+export function only(event: ModelEvent): AsyncIterable<ModelEvent> {
+  let given = false;
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next: () => {
+        if (given) return Promise.resolve(ended);
+        given = true;
+        return Promise.resolve({ done: false as const, value: event });
+      },
+    }),
+  };
+}

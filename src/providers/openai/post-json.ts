@@ -1,0 +1,115 @@
+import { tightest, type Call, type Timeouts } from "../../model/call.ts";
+import { GatewayError, toGatewayError } from "../../model/errors.ts";
+import type { Pools } from "../../upstream/pools.ts";
+import { Exchange } from "../../upstream/post.ts";
+import { inbandError, refusalError, tellsError } from "./errors.ts";
+
+/** An endpoint that takes one JSON object and answers with another. */
+export interface Endpoint {
+  /** `provider/model`. */
+  readonly name: string;
+  readonly pool: ReturnType<Pools["of"]>;
+  readonly path: string;
+  /** Flat, without content-length and hops. */
+  readonly headers: readonly string[];
+  readonly timeouts: Timeouts;
+}
+
+export type Json = Readonly<Record<string, unknown>>;
+
+/** A few thousand vectors as decimal numbers. */
+const MAX_ANSWER = 256 * 1024 * 1024;
+
+export function isRecord(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function parsed(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString("utf8"));
+  } catch {
+    // HTML or plain text: the status alone has to do.
+    return undefined;
+  }
+}
+
+async function readAll(exchange: Exchange, name: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for (let chunk = await exchange.read(); chunk; chunk = await exchange.read()) {
+    exchange.alive();
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size > MAX_ANSWER)
+      throw new GatewayError("upstream_protocol", `${name} sent an answer of more than ${MAX_ANSWER} bytes.`, { upstream: name });
+  }
+  return Buffer.concat(chunks);
+}
+
+/** The body of a refusal, if it comes: the head has said the most, and must not be lost over it. */
+async function refusalBody(exchange: Exchange, name: string): Promise<unknown> {
+  try {
+    return parsed(await readAll(exchange, name));
+  } catch {
+    // Cut, late or without an end.
+    return undefined;
+  }
+}
+
+/** One upstream call, told in the span like that of a chat leaf. Throws a GatewayError, the same for the same failure as chat does. */
+export async function postJson({ name, pool, path, headers, timeouts }: Endpoint, body: Json, call: Call): Promise<unknown> {
+  const bytes = Buffer.from(JSON.stringify(body));
+  const exchange = new Exchange({
+    pool,
+    method: "POST",
+    path,
+    headers: [...headers, "content-length", String(bytes.length), "x-chorale-hops", String(call.hops + 1)],
+    body: bytes,
+    timeouts: tightest(timeouts, call.timeouts),
+    clock: call.clock,
+    signal: call.signal,
+    upstream: name,
+  });
+  try {
+    const { status, headers: said } = await exchange.head();
+    const isPage = (said["content-type"] ?? "").startsWith("text/html");
+    if (status !== 200 || isPage) {
+      const body = await refusalBody(exchange, name);
+      throw refusalError({ upstream: name, status: status === 200 ? 502 : status, headers: said, body, wallMs: call.clock.wall() });
+    }
+    const answer = parsed(await readAll(exchange, name));
+    if (answer === undefined) throw new GatewayError("upstream_protocol", `${name} sent an answer that is not JSON.`, { upstream: name });
+    if (tellsError(answer)) throw inbandError(name, answer, call.clock.wall());
+    return answer;
+  } catch (thrown) {
+    throw toGatewayError(thrown, call.signal);
+  } finally {
+    if (exchange.sent) call.span.sent = true;
+    exchange.close();
+  }
+}
+
+/** Notes the usage that an answer tells, for whoever bills; both words for the tokens of the prompt are in use. */
+export function noteUsage(answer: unknown, { span }: Call): void {
+  const usage = isRecord(answer) ? answer["usage"] : undefined;
+  const tokens = isRecord(usage) ? (usage["prompt_tokens"] ?? usage["total_tokens"]) : undefined;
+  if (typeof tokens !== "number" || !Number.isSafeInteger(tokens) || tokens < 0) return;
+  span.usage = { promptTokens: tokens, completionTokens: 0 };
+  span.estimated = false;
+}
+
+/**
+ * The rows of an answer in the order of what was sent: they come in any order, each with its `index`. Undefined unless there is exactly one for
+ * each.
+ */
+export function inOrder(rows: unknown, count: number): readonly Json[] | undefined {
+  if (!Array.isArray(rows) || rows.length !== count) return undefined;
+  const ordered: Json[] = [];
+  for (const [position, row] of (rows as readonly unknown[]).entries()) {
+    if (!isRecord(row)) return undefined;
+    const { index = position } = row as { readonly index?: unknown };
+    if (typeof index !== "number" || !Number.isInteger(index) || index < 0 || index >= count || ordered[index]) return undefined;
+    ordered[index] = row;
+  }
+  return ordered;
+}
