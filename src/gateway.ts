@@ -32,4 +32,5 @@ try {
   process.stderr.write(`${known ? thrown.message : (thrown as Error).stack}\n`);
   process.exitCode = 1;
 }
-if (process.exitCode === 0) process.exit();
+// A pipe takes a long text in pieces: what is still under way would be lost.
+if (process.exitCode === 0) process.stdout.write("", () => process.exit());

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { buildApp } from "./app.ts";
 import { buildCatalog } from "./catalog/build.ts";
+import { openRecorder, type Recorder } from "./catalog/record.ts";
 import { ConfigError } from "./config/config-error.ts";
 import type { Config } from "./config/config.ts";
 import type { Probe } from "./config/discover.ts";
@@ -17,6 +18,7 @@ import { systemClock } from "./model/clock.ts";
 import { newRetryBudget } from "./model/slot.ts";
 import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
+import { openHistory, type History } from "./telemetry/history.ts";
 import { openLog, redactor, type LogOptions, type ProcessLog } from "./telemetry/log.ts";
 import { openPools, type Pools } from "./upstream/pools.ts";
 
@@ -41,6 +43,8 @@ export interface Running {
 interface Parts {
   readonly log: ProcessLog;
   readonly pools: Pools;
+  readonly store: Store;
+  readonly recorder: Recorder | undefined;
 }
 
 function toKey({ name, key, models, limits, budget, maxMultiplier }: Config["keys"][number]): Key {
@@ -53,8 +57,8 @@ function toKey({ name, key, models, limits, budget, maxMultiplier }: Config["key
   };
 }
 
-async function buildServed(config: Config, { log, pools }: Parts): Promise<Served> {
-  const catalog = await buildCatalog(config, { pools, clock: systemClock, warn: (message) => log.warn(message) });
+async function buildServed(config: Config, { log, pools, store, recorder }: Parts): Promise<Served> {
+  const catalog = await buildCatalog(config, { pools, clock: systemClock, store, recorder, warn: (message) => log.warn(message) });
   const { heartbeatMs, heartbeat, commitAfterMs, cors } = config.server;
   const authenticate = authenticator(config.keys.map(toKey));
   return { catalog, authenticate, cors: corsFor(cors.origins), heartbeatMs, heartbeat, commitAfterMs, logContent: config.log.content };
@@ -93,6 +97,17 @@ function openConfiguredStore(config: Config, log: ProcessLog): Store {
   }
 }
 
+/** The file that requests are recorded in; undefined when the config does not ask for it. */
+function openConfiguredHistory({ record, origin }: Config, log: ProcessLog, redact: (text: string) => string): History | undefined {
+  if (!record) return undefined;
+  const onTrouble = (why: string, lost: number) => log.error({ why, lost }, "the history could not be written; requests go on");
+  try {
+    return openHistory({ ...record, redact, onTrouble });
+  } catch (thrown) {
+    throw new ConfigError([{ path: "record.path", message: (thrown as Error).message }], origin.file);
+  }
+}
+
 /** How long a client that reads slowly may take at shutdown for what was written to it, at least. */
 const LAST_BYTES_MS = 1000;
 
@@ -107,10 +122,10 @@ function clientsOf(app: FastifyInstance): ReadonlySet<Socket> {
 }
 
 async function shutDown(
-  parts: { app: FastifyInstance; clients: ReadonlySet<Socket>; inFlight: InFlight; store: Store; pools: Pools; log: ProcessLog },
+  parts: { app: FastifyInstance; clients: ReadonlySet<Socket>; inFlight: InFlight; store: Store; pools: Pools; history: History | undefined; log: ProcessLog },
   drainMs: number,
 ): Promise<void> {
-  const { app, clients, inFlight, store, pools, log } = parts;
+  const { app, clients, inFlight, store, pools, history, log } = parts;
   const startMs = systemClock.now();
   // Readiness turns false and new requests are refused first; the listener closes while the rest runs out.
   const drained = inFlight.drain(drainMs);
@@ -125,6 +140,7 @@ async function shutDown(
   await closed;
   await store.close();
   await pools.close();
+  await history?.close();
   await log.close();
 }
 
@@ -133,6 +149,7 @@ const fixedAtStart: readonly ((config: Config) => unknown)[] = [
   ({ server: { heartbeatMs: _h, heartbeat: _b, commitAfterMs: _c, cors: _o, ...rest } }) => rest,
   ({ store }) => store,
   ({ log }) => log.level,
+  ({ record }) => record,
 ];
 
 /** Starts the gateway. Throws a ConfigError for what the operator can mend. */
@@ -148,10 +165,13 @@ export async function serve(options: ServeOptions): Promise<Running> {
     ...(options.logTo ? { destination: options.logTo } : {}),
   });
   const pools = openPools();
-  let current = await buildServed(config, { log, pools });
   const store = openConfiguredStore(config, log);
+  const history = openConfiguredHistory(config, log, (text) => redact(text));
+  const recorder =
+    history && openRecorder({ append: (line) => history.append(line), content: config.record?.content ?? false, random: Math.random });
+  let current = await buildServed(config, { log, pools, store, recorder });
   const inFlight = newInFlight(config.server.maxInFlight);
-  const door = { current: () => current, store, clock: systemClock, random: Math.random, inFlight, retries: newRetryBudget(), log };
+  const door = { current: () => current, store, clock: systemClock, random: Math.random, inFlight, retries: newRetryBudget(), log, recorder };
   const app = buildApp(door, config.server);
   const clients = clientsOf(app);
   const url = await listen(app, addressOf(config, log));
@@ -161,9 +181,9 @@ export async function serve(options: ServeOptions): Promise<Running> {
       const next = loadConfig({ path: file, env });
       for (const secret of next.secrets) secrets.add(secret);
       redact = redactor([...secrets]);
-      current = await buildServed(next, { log, pools });
+      current = await buildServed(next, { log, pools, store, recorder });
       const fixed = fixedAtStart.filter((section) => !isDeepStrictEqual(section(next), section(config)));
-      if (fixed.length > 0) log.warn("some settings of server, store and log.level hold from the start only; restart to change them");
+      if (fixed.length > 0) log.warn("some settings of server, store, record and log.level hold from the start only; restart to change them");
       log.info({ models: current.catalog.list().length }, "the config was read again");
     } catch (thrown) {
       // Whatever it was: what runs goes on running.
@@ -183,7 +203,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
     reload,
     close() {
       watcher?.close();
-      closing ??= shutDown({ app, clients, inFlight, store, pools, log }, config.server.drainMs);
+      closing ??= shutDown({ app, clients, inFlight, store, pools, history, log }, config.server.drainMs);
       return closing;
     },
   };

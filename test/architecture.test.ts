@@ -136,7 +136,7 @@ describe.each([
   [
     "strategies",
     [...strategies.values()].map(({ level, kind }) => `strategies/${level}/${kind}`),
-    ["strategies/define.ts", "strategies/members.ts"],
+    ["strategies/define.ts", "strategies/members.ts", "strategies/settling.ts", "strategies/talk.ts", "strategies/written.ts"],
   ],
   ["providers", [...providers.keys()].map((kind) => `providers/${kind}`), ["providers/define.ts"]],
 ])("%s", (folder, kinds, shared) => {

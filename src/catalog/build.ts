@@ -3,9 +3,13 @@ import type { Config } from "../config/config.ts";
 import { registries as allRegistries, type Registries } from "../config/schema.ts";
 import type { Clock } from "../model/clock.ts";
 import type { Plan } from "../model/plan.ts";
+import { memoryStore } from "../store/memory.ts";
+import type { Store } from "../store/store.ts";
 import type { Pools } from "../upstream/pools.ts";
 import { openCatalog, type Catalog, type Entry } from "./catalog.ts";
 import { LeafShelf, type Provided } from "./leaves.ts";
+import { wrapsFor } from "./record-wraps.ts";
+import type { Recorder } from "./record.ts";
 import { loadPriceList, type PriceList } from "./prices.ts";
 import { buildProviders } from "./providers.ts";
 import { Tree, type Built } from "./tree.ts";
@@ -14,6 +18,10 @@ import { multiplierOf, worstUsd } from "./worst.ts";
 export interface CatalogDeps {
   readonly pools: Pools;
   readonly clock: Clock;
+  /** What strategies keep beyond a request; by default they keep it in this process. */
+  readonly store?: Store;
+  /** Writes history; nobody does by default. */
+  readonly recorder?: Recorder | undefined;
   /** Tells the operator what is legal but probably not meant. */
   warn(message: string): void;
   /** The kinds that exist; all of them by default. */
@@ -55,12 +63,18 @@ export async function buildCatalog(config: Config, deps: CatalogDeps): Promise<C
     problems,
     warn,
   });
-  const leaves = new LeafShelf(providers, await priceListFor(providers));
-  const tree = new Tree({ config, registries, leaves, problems, warn });
+  const { wraps, draws } = wrapsFor(
+    deps.recorder,
+    [...providers.values()].map(({ instance }) => instance),
+  );
+  const leaves = new LeafShelf(providers, await priceListFor(providers), wraps);
+  const { store = memoryStore() } = deps;
+  const tree = new Tree({ config, registries, leaves, problems, warn, store, wraps });
   const names = Object.keys(config.models);
   const built = names.map((name) => [name, tree.virtual(name, ["models", name])] as const);
   if (problems.length > 0) throw new ConfigError(problems, config.origin.file);
-  const catalog = openCatalog(new Map(built.map(([name, model]) => [name, toEntry(name, model, leaves)])), leaves);
+  const entries = new Map(built.map(([name, model]) => [name, toEntry(name, model, leaves)]));
+  const catalog = openCatalog(entries, leaves, draws);
   for (const key of config.keys) warnOfKey(key, catalog, warn);
   return catalog;
 }

@@ -2,6 +2,7 @@ import type { Price } from "../config/nodes.ts";
 import type { Model } from "../model/model.ts";
 import type { Plan } from "../model/plan.ts";
 import type { Capabilities } from "../providers/define.ts";
+import type { DrawsFor } from "./record-wraps.ts";
 import { bareName, nearestModels } from "./names.ts";
 
 /** A model by the name that a client may ask for. */
@@ -31,6 +32,8 @@ export interface Catalog {
   nearest(name: string, allowed?: (name: string) => boolean): readonly string[];
   /** Virtual models, then the listed models of each provider. */
   list(): readonly Entry[];
+  /** Chance for a request, while history is written or replayed. */
+  readonly draws?: DrawsFor;
 }
 
 /** Where leaves are found: those built at boot, and others made when somebody asks. */
@@ -51,7 +54,7 @@ function bareNames(listed: readonly Entry[]): ReadonlyMap<string, Entry> {
 }
 
 /** The names over models that were built. */
-export function openCatalog(virtual: ReadonlyMap<string, Entry>, leaves: Leaves): Catalog {
+export function openCatalog(virtual: ReadonlyMap<string, Entry>, leaves: Leaves, draws?: DrawsFor): Catalog {
   const all = Object.freeze([...virtual.values(), ...leaves.listed]);
   const bare = bareNames(leaves.listed);
   const names = all.map(({ name }) => name);
@@ -63,5 +66,6 @@ export function openCatalog(virtual: ReadonlyMap<string, Entry>, leaves: Leaves)
     },
     nearest: (name: string, allowed: (name: string) => boolean = () => true) => nearestModels(name, names.filter(allowed)),
     list: () => all,
+    ...(draws ? { draws } : {}),
   });
 }

@@ -6,7 +6,9 @@ import type { ProviderInstance } from "../providers/define.ts";
 import { attempted } from "./attempt.ts";
 import type { Entry, Leaves } from "./catalog.ts";
 import { observeLeaf } from "./observe.ts";
+import { embedderOver, rerankerOver, type Offer, type Offers } from "./observe-offers.ts";
 import { costOf, priceOf, type PriceList } from "./prices.ts";
+import { bare, type Wraps } from "./record-wraps.ts";
 import { leavesOf } from "./worst.ts";
 
 /** A provider that was built, with what the catalog knows of it. */
@@ -34,6 +36,12 @@ function isOpen({ instance, common }: Provided): boolean {
   return common.models === "*" || (common.models === undefined && instance.own === undefined);
 }
 
+/** Makes it when it is first asked for. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
+}
+
 /** A leaf whose server has no `n`: as many runs of its own instead. */
 function independentRuns(leaf: Model): Model {
   return {
@@ -49,6 +57,7 @@ function independentRuns(leaf: Model): Model {
 export class LeafShelf implements Leaves {
   readonly #providers: ReadonlyMap<string, Provided>;
   readonly #list: PriceList | undefined;
+  readonly #wraps: Wraps;
   readonly #built = new Map<string, Entry>();
   /** What clients see. */
   readonly #listed = new Map<string, Entry>();
@@ -56,10 +65,12 @@ export class LeafShelf implements Leaves {
   readonly #declared = new Map<string, Entry>();
   readonly #asked = new Map<string, Entry>();
   readonly #entries = new WeakMap<Plan, Entry>();
+  readonly #offers = new WeakMap<Plan, { readonly [Kind in Offer]: () => Offers[Kind] | undefined }>();
 
-  constructor(providers: ReadonlyMap<string, Provided>, list: PriceList | undefined) {
+  constructor(providers: ReadonlyMap<string, Provided>, list: PriceList | undefined, wraps: Wraps = bare) {
     this.#providers = providers;
     this.#list = list;
+    this.#wraps = wraps;
     for (const provided of providers.values()) {
       for (const model of listedNames(provided)) {
         const entry = this.#build(provided, model);
@@ -80,6 +91,16 @@ export class LeafShelf implements Leaves {
   /** The leaf that a plan belongs to. */
   of(plan: Plan): Entry | undefined {
     return this.#entries.get(plan);
+  }
+
+  /** What the leaf of a plan offers besides chat; undefined when it does not. */
+  offered<Kind extends Offer>(kind: Kind, plan: Plan): Offers[Kind] | undefined {
+    return this.#offers.get(plan)?.[kind]();
+  }
+
+  /** The providers whose models offer this. */
+  offering(kind: Offer): readonly string[] {
+    return [...this.#providers.values()].filter(({ instance }) => instance[kind] !== undefined).map(({ name }) => name);
   }
 
   /** Every leaf below a plan, once. */
@@ -142,11 +163,12 @@ export class LeafShelf implements Leaves {
     });
     const plan: Plan = { ...leafPlan };
     const capabilities = instance.capabilities(model);
-    const asked = retried(attempted(observeLeaf(instance.chat(model), price)));
+    const frame = (inner: Model) => retried(attempted(observeLeaf(this.#wraps.leaf(inner, capabilities), price)));
+    const asked = frame(instance.chat(model));
     const entry: Entry = Object.freeze({
       name: `${provider}/${model}`,
       kind: "leaf",
-      model: capabilities.choices === "one" ? independentRuns(asked) : asked,
+      model: this.#wraps.node(capabilities.choices === "one" ? independentRuns(asked) : asked),
       plan,
       worstUsd: (promptTokens: number, completionTokens: number) => (price ? costOf({ promptTokens, completionTokens }, price) : 0),
       multiplier: 1,
@@ -156,6 +178,10 @@ export class LeafShelf implements Leaves {
       capabilities,
     });
     this.#entries.set(plan, entry);
+    this.#offers.set(plan, {
+      embedder: once(() => embedderOver(instance.embedder?.(model), frame)),
+      reranker: once(() => rerankerOver(instance.reranker?.(model), frame)),
+    });
     return entry;
   }
 }

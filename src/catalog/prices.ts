@@ -17,7 +17,8 @@ export async function loadPriceList(): Promise<PriceList> {
   return (pricedAs, model) => {
     const units = calcPrice({}, model, { providerId: pricedAs })?.model_price;
     const input = unit(units?.["input_mtok"]);
-    const output = unit(units?.["output_mtok"]);
+    // Embedders and rerankers write nothing: theirs are the models that the list prices by input alone.
+    const output = Object.keys(units ?? {}).length === 1 ? 0 : unit(units?.["output_mtok"]);
     if (input === undefined || output === undefined) return undefined;
     const cachedIn = unit(units?.["cache_read_mtok"]);
     return { in: input, out: output, ...(cachedIn === undefined ? {} : { cachedIn }) };

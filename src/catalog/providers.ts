@@ -11,6 +11,7 @@ import type { ProviderInstance } from "../providers/define.ts";
 import type { Pools } from "../upstream/pools.ts";
 import type { Provided } from "./leaves.ts";
 import { observe } from "./observe.ts";
+import { leafSite } from "./site.ts";
 
 export interface ProviderDeps {
   readonly pools: Pools;
@@ -90,15 +91,5 @@ function buildRetry(
     deps.problems.push(...options.problems);
     return undefined;
   }
-  return (leaf) => {
-    const site = {
-      path: path.join("."),
-      name: leaf.name,
-      child: () => leaf,
-      prompt: () => {
-        throw new Error("A retry has no prompt.");
-      },
-    };
-    return observe(strategy.build(options.value, site), "retry");
-  };
+  return (leaf) => observe(strategy.build(options.value, leafSite(path.join("."), leaf)), "retry");
 }

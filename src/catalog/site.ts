@@ -1,9 +1,12 @@
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Problem } from "../config/config-error.ts";
 import { didYouMean } from "../config/nearest.ts";
 import { problemAt, readPath, showPath, type Origin, type Path } from "../config/origin.ts";
+import type { Embedder, Reranker } from "../model/leaves.ts";
 import type { Model } from "../model/model.ts";
-import type { BuildSite, Node, Prompt, Strategy } from "../strategies/define.ts";
+import type { Store } from "../store/store.ts";
+import { OptionError, type BuildSite, type Node, type Prices, type Prompt, type Strategy } from "../strategies/define.ts";
 import { overridingPrompt, PromptError, shippedPrompt } from "./prompts.ts";
 
 /** Where a node stands. */
@@ -19,6 +22,12 @@ export interface SiteDeps {
   /** Files that the node puts in the place of prompts. */
   readonly prompts: Readonly<Record<string, string>>;
   build(node: Node, place: Place): { readonly model: Model; readonly height: number };
+  /** What a leaf offers besides chat; a stand-in where it does not, with a problem at the place. */
+  embedder(node: Node, place: Place): Embedder;
+  reranker(node: Node, place: Place): Reranker;
+  readonly store: Store;
+  readonly prices: Prices;
+  readonly warn: (message: string) => void;
 }
 
 export interface OpenSite {
@@ -28,6 +37,35 @@ export interface OpenSite {
   height(): number;
   /** An override of a prompt that nobody asked for is a mistake. */
   checkPrompts(): void;
+}
+
+function readNamed(folder: string, path: string, at: string): Buffer {
+  try {
+    return readFileSync(resolve(folder, path));
+  } catch (thrown) {
+    throw new OptionError(at, `can not read ${resolve(folder, path)} (${(thrown as NodeJS.ErrnoException).code ?? "unknown"})`);
+  }
+}
+
+/** The site of a kind that the catalog itself puts round a leaf: it has one child and asks for nothing else. */
+export function leafSite(path: string, leaf: Model): BuildSite {
+  const nothing = () => {
+    throw new Error(`${path} has nothing but its model.`);
+  };
+  return {
+    path,
+    name: leaf.name,
+    child: () => leaf,
+    embedder: nothing,
+    reranker: nothing,
+    prompt: nothing,
+    file: nothing,
+    get store() {
+      return nothing();
+    },
+    prices: { worstUsd: nothing },
+    warn: nothing,
+  };
 }
 
 /** What a strategy may ask for while it is built. */
@@ -51,9 +89,12 @@ export function openSite(strategy: Strategy, place: Place, deps: SiteDeps): Open
     }
   };
 
+  const below = (at: string): Place => {
+    return { path: [...place.path, ...readPath(at)], name: `${place.name}/${at.replace(/\.model$/, "")}` };
+  };
+
   const child = (node: Node, at: string): Model => {
-    const name = `${place.name}/${at.replace(/\.model$/, "")}`;
-    const built = deps.build(node, { path: [...place.path, ...readPath(at)], name });
+    const built = deps.build(node, below(at));
     highest = Math.max(highest, built.height);
     return built.model;
   };
@@ -63,7 +104,13 @@ export function openSite(strategy: Strategy, place: Place, deps: SiteDeps): Open
       path: showPath(place.path),
       name: place.name,
       child,
+      embedder: (node, at) => deps.embedder(node, below(at)),
+      reranker: (node, at) => deps.reranker(node, below(at)),
       prompt,
+      file: (named, at) => readNamed(config.origin.folder, named, at),
+      store: deps.store,
+      prices: deps.prices,
+      warn: (at, message) => deps.warn(`${showPath(below(at).path)}: ${message}`),
     },
     place,
     height: () => highest + 1,

@@ -7,13 +7,19 @@ import { problemAt, readPath, showPath, type Path } from "../config/origin.ts";
 import type { Registries } from "../config/schema.ts";
 import { GatewayError } from "../model/errors.ts";
 import type { Model } from "../model/model.ts";
+import type { Embedder, Reranker } from "../model/leaves.ts";
 import { leafPlan, type Plan, type Planned } from "../model/plan.ts";
+import type { Usage } from "../model/usage.ts";
+import type { Store } from "../store/store.ts";
 import { OptionError, type Node, type Strategy } from "../strategies/define.ts";
 import { budgeted } from "./budgeted.ts";
 import type { LeafShelf } from "./leaves.ts";
+import type { Offer, Offers } from "./observe-offers.ts";
 import { nearestModels } from "./names.ts";
 import { observe } from "./observe.ts";
+import { bare, type Wraps } from "./record-wraps.ts";
 import { openSite, type OpenSite, type Place } from "./site.ts";
+import { leavesOf, worstUsd } from "./worst.ts";
 
 /** A node that was built. */
 export interface Built {
@@ -33,9 +39,13 @@ export interface TreeDeps {
   readonly leaves: LeafShelf;
   readonly problems: Problem[];
   readonly warn: (message: string) => void;
+  readonly store: Store;
+  readonly wraps?: Wraps;
 }
 
 const DEEPEST = 6;
+
+const verbs: Readonly<Record<Offer, string>> = { embedder: "embed", reranker: "rerank" };
 
 /** Stands for a child that could not be built, so that its parent's other faults are found too. It never answers anybody. */
 const broken: Built = {
@@ -50,6 +60,10 @@ const broken: Built = {
   planned: { title: "?", plan: { ...leafPlan, agreement: true } },
   height: 0,
 };
+
+const neverBuilt = () => Promise.reject(new GatewayError("internal", "This model was never built."));
+const noEmbedder: Embedder = { name: "broken", embed: neverBuilt };
+const noReranker: Reranker = { name: "broken", rerank: neverBuilt };
 
 /** Builds the virtual models depth-first, each once, and notes every problem with its place. */
 export class Tree {
@@ -156,6 +170,9 @@ export class Tree {
       ...this.#deps,
       prompts,
       build: (child, at) => this.#node(child, at),
+      embedder: (child, at) => this.#offered("embedder", child, at) ?? noEmbedder,
+      reranker: (child, at) => this.#offered("reranker", child, at) ?? noReranker,
+      prices: { worstUsd: (child, usage) => this.#worstUsd(child, usage) },
     });
     const made = this.#made(strategy, options.value, open);
     if (!made) return broken;
@@ -164,9 +181,34 @@ export class Tree {
     const height = open.height();
     if (height === DEEPEST + 1) this.#wrong(place.path, `${height} strategies stand inside each other here; at most ${DEEPEST} may`);
     if (budget) this.#warnOfBudget(budget, made.plan, place.path);
-    const model = observe(budget ? budgeted(made.model, budget) : made.model, kind);
+    const { wraps = bare } = this.#deps;
+    const model = wraps.node(observe(budget ? budgeted(made.model, budget) : made.model, kind));
     const { usd: maxUsd } = budget ?? {};
     return { model, kind, planned: { title: kind, plan: made.plan }, height, ...(maxUsd === undefined ? {} : { maxUsd }) };
+  }
+
+  /** What the model of a node offers besides chat; undefined with a problem at its place when it does not. */
+  #offered<Kind extends Offer>(kind: Kind, node: Node, { path, name }: Place): Offers[Kind] | undefined {
+    const { leaves } = this.#deps;
+    const built = this.#node(node, { path, name });
+    if (built === broken) return undefined;
+    const offered = leaves.offered(kind, built.planned.plan);
+    if (offered) return offered;
+    const providers = leaves.offering(kind).map((provider) => `"${provider}"`);
+    const said =
+      built.kind === "leaf" ? `${built.planned.title} does not ${verbs[kind]}` : `a node of kind "${built.kind}" can not ${verbs[kind]}`;
+    const fix = providers.length === 0 ? "no provider of this config has models that do" : `name a model of ${providers.join(" or ")}`;
+    this.#wrong(path, `${said}; ${fix}`);
+    return undefined;
+  }
+
+  #worstUsd(node: Node, { promptTokens, completionTokens }: Usage): number | undefined {
+    const { leaves } = this.#deps;
+    const { plan } = this.#planned(node);
+    const price = (of: Plan) => leaves.of(of)?.price;
+    return leavesOf(plan).every((leaf) => price(leaf) !== undefined)
+      ? worstUsd(plan, price, { promptTokens, completionTokens })
+      : undefined;
   }
 
   #made(strategy: Strategy, options: unknown, { site, place }: OpenSite): { readonly model: Model; readonly plan: Plan } | undefined {

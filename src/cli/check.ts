@@ -2,6 +2,7 @@ import type { Catalog, Entry } from "../catalog/catalog.ts";
 import type { Plan, Planned } from "../model/plan.ts";
 import { openConfigured } from "./catalog.ts";
 import { configOption, type Command } from "./command.ts";
+import { mermaid } from "./mermaid.ts";
 
 function range([best, worst]: Plan["calls"]): string {
   return best === worst ? String(best) : `${best}..${worst}`;
@@ -38,6 +39,12 @@ function* tree(plan: Plan, catalog: Catalog, indent: string): Generator<string> 
   }
 }
 
+/** The drawings of a model and of the nodes below that have no name of their own. */
+function* drawings(plan: Plan, catalog: Catalog): Generator<string> {
+  if (plan.drawing) yield mermaid(plan.drawing);
+  for (const { child } of plan.edges) if (catalog.get(child.title)?.plan !== child.plan) yield* drawings(child.plan, catalog);
+}
+
 function* report(catalog: Catalog): Generator<string> {
   for (const entry of catalog.list().filter(({ virtual }) => virtual)) {
     yield "";
@@ -45,6 +52,7 @@ function* report(catalog: Catalog): Generator<string> {
     if (isAlias(entry)) continue;
     yield `  ${facts(entry)}`;
     yield* tree(entry.plan, catalog, "  ");
+    yield* drawings(entry.plan, catalog);
   }
 }
 

@@ -61,6 +61,13 @@ const logSection = z.strictObject({
   content: z.boolean().default(false).describe("Log the text of messages and answers."),
 });
 
+const recordSection = z.strictObject({
+  path: z.string().min(1).describe("The file; relative to the working directory."),
+  content: z.boolean().default(false).describe("Record messages and answers too: what `replay` and some of `learn` need."),
+  maxMb: z.number().min(1).default(100).describe("Largest size of the file; a full one is put aside."),
+  keep: z.int().min(0).max(1000).default(3).describe("How many full files are kept, as `path.1` and so on."),
+});
+
 const word = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 const name = z.string().regex(word, {
   error: "expected letters, digits, dot, dash and underscore, with a letter or digit first",
@@ -77,6 +84,7 @@ export const configSchema = z.strictObject({
   providers: z.record(name, providerEntry).default({}).describe("Where models are; the key is the name in front of the slash."),
   models: z.record(name, node).default({}).describe("Virtual models: another model's name, or a node."),
   log: logSection.prefault({}),
+  record: recordSection.exactOptional().describe("Write one line for each leg and request. Off without it."),
 });
 
 export type KeyConfig = z.output<typeof keySection>;

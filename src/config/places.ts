@@ -37,13 +37,13 @@ function index(): Places {
   return into;
 }
 
-/** Where a key of this name belongs, shallow places first; not `here`, where another `kind` may have it. Only asked when a key is in the wrong place. */
+/** Where a key of this name belongs, shallow places first; none when another `kind` may have it here. Only asked when a key is in the wrong place. */
 export function placesOf(key: string, here: Path): readonly string[] {
   known ??= index();
   const own = showPath(here).replaceAll(/\[\d+\]/g, "[]");
-  const places = [...(known.get(key) ?? [])]
-    .filter(([owner, path]) => owner !== FILE || path !== own)
-    .sort(([, a], [, b]) => a.length - b.length);
+  const owners = known.get(key);
+  if (!owners || owners.get(FILE) === own) return [];
+  const places = [...owners].sort(([, a], [, b]) => a.length - b.length);
   return places.map(([owner, path]) => {
     if (path === "") return owner;
     return owner === FILE ? `"${path}"` : `"${path}" of ${owner}`;

@@ -31,7 +31,10 @@ const GOES_ON = /^\s(?:because|since|as|due|for|is|with|weil|car|porque|perché|
 
 const REJECTED =
   "(?:is|are|was|ist|est|es|è|é)\\s(?:not|wrong|incorrect|false|out|nicht|falsch|faux|fausse|incorrecta|sbagliata|errada)(?!\\p{L})";
-const NEGATED = new RegExp(`^[\\s)\\]}*_"'.]{0,4}${REJECTED}`, "iu");
+const NEGATED = new RegExp(
+  `^[\\s)\\]}*_"'.]{0,4}(?:${REJECTED}|[:,–-]\\s?(?:no|false|wrong|incorrect|nein|falsch|faux|non)(?!\\p{L}))`,
+  "iu",
+);
 
 const MENTIONS = [
   new RegExp(
@@ -41,6 +44,7 @@ const MENTIONS = [
   new RegExp(`[(\\[]([A-ZА-Я])[)\\]](?!\\s?${REJECTED})`, "gu"),
   /(?<![A-Za-zÀ-ɏͰ-ӿ\d'’])([A-ZА-Я])[)*_"']{0,4} (?:is|ist|est|es|è|é) (?:the |die |la |de |het )?(?:correct|right|best|only|richtig|juste|bonne|correcta|corretta|correta|juist)/gu,
   /\*\*\s?([A-ZА-Я])[).]?\s?\*\*/gu,
+  /(?<!\p{L})(?:therefore|thus|so|hence|also|daher|donc|entonces|quindi|portanto|dus)[,:]?\s[(*_"'[]{0,4}([A-ZА-Я])[)\]*_"'.!]{0,4}\s{0,4}$/giu,
 ];
 /** A lone capital in a statement or a short text: "clearly B". A is a word too, and what stands behind "or" and "not" does not stand alone. */
 const LONE = new RegExp(

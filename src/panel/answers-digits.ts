@@ -30,7 +30,7 @@ const POWER = /\s?(?:\^|\*\*)\s?[({]?\s?([+\-−]?\d{1,6})[)}]?(?![\d.,]*[A-Za-z
 const OVER = /\s?[/∕]\s?([-−]?)(\d+(?:[.,]\d+)?)(?![\d/])/y;
 const MIXED = /\s(?:and\s)?(\d{1,6})[/∕](\d{1,6})(?![\d/.])/y;
 /** The rest of a date, a time or a ratio: none of its parts is a number of its own. */
-const NO_NUMBER = /(?:[-‐]\d{1,2}[-‐]\d{1,4}|(?::\d+)+|(?:\s?[/∕]\s?\d+){2,})(?:T[\d:.]+Z?)?/y;
+const NO_NUMBER = /(?:[-‐]\d{1,2}[-‐]\d{1,4}|(?:(?::|\s:\s)\d+)+|(?:\s?[/∕]\s?\d+){2,})(?:T[\d:.]+Z?)?/y;
 const PERCENT =
   /[\s-]?(?:[%‰]|(?:per\s?cents?|pct|prozent|pour\scent|por\sc[ie]+nto|per\scento|procent|процент\p{L}*)(?!\p{L})|パーセント)/iuy;
 const SCALE =

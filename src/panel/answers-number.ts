@@ -19,8 +19,8 @@ const LEAD =
 
 /** Right behind or before a number these make it a part of an expression. */
 const EXPRESSION_AFTER =
-  /^(?:\s?[+×÷^√π∞±]|\s?\*\s?[\p{L}\d(]|\s?x\s?\d|\s?[-−–]\s?[\d(√]|\s?\/\s?[\d(]|[([]|[a-ceinxyz](?![\p{L}\d])|\s(?:times|plus|minus)\s(?:\d|one|two|three|four|five|six|seven|eight|nine|ten))/u;
-const EXPRESSION_BEFORE = /(?:[*×÷√^/]|[\p{L}\p{N})%]\s*[+−–-])\s?\(?$/u;
+  /^(?:\s?[+×÷^√π∞±]|\s?\*?\s?(?:sqrt|pi)(?!\p{L})|\s?\*\s?[\p{L}\d(]|\s?x\s?\d|\s?[-−–]\s?[\d(√]|\s?\/\s?[\d(]|[([]|[a-ceinxyz](?![\p{L}\d])|\s(?:times|plus|minus)\s(?:\d|one|two|three|four|five|six|seven|eight|nine|ten))/u;
+const EXPRESSION_BEFORE = /(?:[*×÷√^/±]|[\p{L}\p{N})%]\s*[+−–-])\s?\(?$/u;
 
 const AND = "(?:,|;|&|、|and|or|to|und|oder|bis|et|ou|y|o|e|en|of|и|или|和|与|與|或|と)";
 const OTHER = "\\s?(?:[a-z]\\s?=\\s?)?[$€£−-]?\\d";
@@ -34,9 +34,9 @@ const DAY_OR_ERA = /^\s?(?:[ap]\.?\s?m\.?|o'clock|bce?|ad|ce)(?![\p{L}\d])/iu;
 
 /** Units: up to four words in lower case or known symbols. Another capital says title or name (12 Angry Men), which no number stands for. */
 const UNIT_WORD =
-  "(?:[\\p{Ll}µμ]['’\\p{Ll}\\p{M}]*|[kMGTmcµ]?(?:Hz|Wh|W|V|A|J|N|Pa|Ω|eV)|[kMGT]i?B|dB|°?[CFK]|L|USD|EUR|GBP|CHF|JPY|CNY|INR|RUB|Euros?|Dollars?|Franken|Pfund|Meter|Kilometer|Liter|Gramm|Kilogramm|Grad|Stunden?|Minuten?|Sekunden?|Tage?|Jahre?|Stück)(?:\\^-?\\d)?";
+  "(?:[\\p{Ll}µμ]['’\\p{Ll}\\p{M}]*|[kMGTmcµ]?(?:Hz|Wh|W|V|A|J|N|Pa|Ω|eV)|[kMGT]i?B|dB|°?[CFK]|L|(?:US|Canadian|Australian) [Dd]ollars|USD|EUR|GBP|CHF|JPY|CNY|INR|RUB|Euros?|Dollars?|Franken|Pfund|Meter|Kilometer|Liter|Gramm|Kilogramm|Grad|Stunden?|Minuten?|Sekunden?|Tage?|Jahre?|Stück)(?:\\^-?\\d)?";
 const UNIT = `${UNIT_WORD}(?:\\s?[/·]\\s?${UNIT_WORD})?(?!\\p{L})`;
-const COUNTER = "[\\p{sc=Han}\\p{sc=Hiragana}\\p{sc=Katakana}ー]{1,8}";
+const COUNTER = "[\\p{sc=Han}\\p{sc=Hiragana}\\p{sc=Katakana}\\p{sc=Hangul}ー]{1,8}";
 const UNITS = new RegExp(`^(?:[\\s-]?(?:[°'"′″$€£¥₽₹₩]|${UNIT}|${COUNTER})){0,4}`, "u");
 /** Before the 2 of m^2. */
 const UNIT_POWER = /\p{L}\^[-−]?$/u;

@@ -3,18 +3,27 @@
  * Every pattern here is linear: no nested repetition, and what repeats can not run past the braces that end it.
  */
 
-const THOUGHT_ENDS = ["</think>", "</thinking>", "</reasoning>"];
+/** How models end and begin their thoughts; the last of each pair is the answer's own mark in the channels of gpt-oss. */
+const THOUGHT_ENDS = ["</think>", "</thinking>", "</thought>", "</reasoning>", "[/THINK]", "◁/think▷", "<|channel|>final<|message|>"];
+const THOUGHT_STARTS = ["<think", "<thought>", "[THINK]", "◁think▷", "<|channel|>analysis"];
+/** What may stand behind an answer that was given in a channel. */
+const CHANNEL_END = /<\|(?:return|end)\|>\s*$/;
 
 /** What follows the last thought. A thought that never ended hides everything after its start: it is no answer. */
 export function withoutThoughts(text: string): string {
-  if (!text.includes("</") && !text.includes("<think")) return text;
+  if (!/[<[◁](?:[/|]|think|thought|THINK)/.test(text)) return text;
   let start = 0;
   for (const end of THOUGHT_ENDS) {
     const at = text.lastIndexOf(end);
     if (at >= 0) start = Math.max(start, at + end.length);
   }
-  const open = text.indexOf("<think", start);
-  return text.slice(start, open < 0 ? undefined : open);
+  let stop = text.length;
+  for (const open of THOUGHT_STARTS) {
+    const at = text.indexOf(open, start);
+    if (at >= 0) stop = Math.min(stop, at);
+  }
+  const left = text.slice(start, stop);
+  return left.includes("<|") ? left.replace(CHANNEL_END, "") : left;
 }
 
 // eslint-disable-next-line no-control-regex -- the class is "not ASCII"
@@ -44,6 +53,10 @@ const SIGNS: Readonly<Record<string, string>> = {
   geq: "≥",
   ne: "≠",
   neq: "≠",
+  cup: "∪",
+  in: "∈",
+  emptyset: "∅",
+  varnothing: "∅",
 };
 
 /** A numerator, denominator or exponent that needs no brackets. */
@@ -80,7 +93,10 @@ function withoutLatex(text: string): string {
       .replace(/_\s?\{([^{}]*)\}/g, "_$1")
       .replace(FRACTION, fraction);
   }
-  return out.replace(FRACTION, fraction).replace(/ {2,}/g, " ");
+  return out
+    .replace(FRACTION, fraction)
+    .replace(/\\([{}])/g, "$1")
+    .replace(/ {2,}/g, " ");
 }
 
 /** The text folded and, where it holds LaTeX, rewritten. */

@@ -44,9 +44,9 @@ function lastBox(text: string): string | undefined {
 
 /** The words for "answer" and "result"; the second for texts that are not all ASCII. */
 const NOUN =
-  /answers?|results?|solution|(?:end)?antwort|(?:end)?ergebnis|reponse|resultat|respuesta|resultado|risposta|risultato|resposta|(?:eind)?antwoord|resultaat/gi;
+  /answers?|results?|solution|(?:end)?antwort|(?:end)?ergebnis|reponse|resultat|respuesta|resultado|risposta|risultato|resposta|(?:eind)?antwoord|resultaat|svar(?:et)?|odpowiedz|cevap|jawaban/gi;
 const NOUN_WORLD =
-  /answers?|results?|solution|(?:end)?antwort|(?:end)?ergebnis|lösung|r[ée]ponse|r[ée]sultat|respuesta|resultado|risposta|risultato|resposta|(?:eind)?antwoord|resultaat|ответ|результат|答案|答え|正解|解答|回答|答(?=:)/gi;
+  /answers?|results?|solution|(?:end)?antwort|(?:end)?ergebnis|lösung|r[ée]ponse|r[ée]sultat|respuesta|resultado|risposta|risultato|resposta|(?:eind)?antwoord|resultaat|svar(?:et)?|odpowied[zź]|odpověď|cevap|yanıt|jawaban|đáp án|ответ|відповідь|результат|απάντηση|תשובה|الجواب|الإجابة|उत्तर|答案|答え|正解|解答|回答|答(?=:)|정답|답(?=:)/gi;
 
 const LETTER_BEFORE = /[A-Za-zÀ-ɏͰ-ӿ]$/;
 /** English copulas need one of these: "each answer is worth 5" states nothing. */
@@ -58,12 +58,18 @@ const QUALIFIER =
 const COLON = new RegExp(`${QUALIFIER}{0,3}(?:\\s?\\([^()\\n]{1,40}\\))?["\\s*_]{0,4}(?::(?!\\d)|(?<!\\d):|=|[—–]|\\s-\\s)`, "iuy");
 const COPULA =
   /(?:\s[^.,;:!?\n]{1,60}?)??\s(?:is|was|are|equals|would be|should be|must be|will be|has to be|ist|lautet|beträgt|wäre|est|vaut|serait|es|sería|è|é|sarebbe|seria|bedraagt|luidt|равен|равно|равна|это)(?!\p{L})(?!\s(?:not|nicht|pas|no|não|non|niet|не)(?!\p{L}))(?:\s(?:then|thus|therefore|simply|indeed|also|now|that|in fact))?[\s*_]{0,4}:?/iuy;
-const COPULA_EAST = /[^。,.\n]{0,12}?(?:是|为|為|は|が)(?!不)\s?:?/uy;
+const COPULA_EAST = /[^。,.\n]{0,12}?(?:是|为|為|は|が|은|는)(?!不)\s?:?/uy;
+/** Verb first: "Somit ist die Antwort 42", "Dus is het antwoord 42". */
+const INVERTED =
+  /(?:ist|lautet|beträgt|wäre|is|bedraagt|luidt)\s(?:(?:also|somit|daher|damit|demnach|dus)\s)?(?:die|das|mein|meine|het|mijn)\s(?:\p{L}{4,12}e\s)?$/iu;
+const AFTER_INVERTED = /\s(?:(?:also|somit|daher|damit|dus)\s)?:?(?=[\d$€£*„"(\\√−-]|\p{Lu})/uy;
+/** Russian has no copula: "Ответ 42." */
+const NO_COPULA = /\s(?=[\d«"$*\\(√−-])/uy;
 const HEADING = /[*_: \t]{0,6}\r?\n/y;
 const HEADING_BEFORE = /(?:^|\n)[#>*_\s\d.]{0,12}(?:the\s|my\s)?(?:final\s|correct\s)?$/i;
 
 /** What stands between a marker and its answer: markup, quotes, an opened fence. */
-const SKIP = /(?:[\s*_`>"“”„«»]|```[a-z]*\n)*/iy;
+const SKIP = /(?:```[\w+-]*\n|[\s*_`>"“”„«»])*/iy;
 const VACUOUS =
   /^(?:correct|right|wrong|incorrect|as follows|below|above|clear|simple|obvious|this|shown|given|found|based|richtig|falsch|korrekt|juste|exacte?|correcte|correcta|correta|corretta|esatta|juist|goed|верн[аоы]?|правил\p{L}+|正确|正しい)(?![\p{L}\d])/iu;
 
@@ -81,7 +87,7 @@ interface Marker {
 
 /** The marker whose noun stands at `start`..`end`; undefined when it states nothing. */
 function markerAt(text: string, start: number, end: number): Marker | undefined {
-  const before = text.slice(Math.max(0, start - 24), start);
+  const before = text.slice(Math.max(0, start - 40), start);
   if (text[start - 1] === "<") return text[end] === ">" ? { end: end + 1, heads: true } : undefined;
   if (LETTER_BEFORE.test(before)) return undefined;
   const noun = text.slice(start, end);
@@ -93,7 +99,11 @@ function markerAt(text: string, start: number, end: number): Marker | undefined 
     if (line !== undefined) return { end: line, heads: true };
   }
   if (ENGLISH.test(noun) && !DEFINITE.test(before)) return undefined;
-  const copula = skipTo(COPULA, text, end) ?? (noun.charCodeAt(0) > 0x2fff ? skipTo(COPULA_EAST, text, end) : undefined);
+  const copula =
+    (INVERTED.test(before) ? skipTo(AFTER_INVERTED, text, end) : undefined) ??
+    skipTo(COPULA, text, end) ??
+    (noun.charCodeAt(0) > 0x2fff ? skipTo(COPULA_EAST, text, end) : undefined) ??
+    (/^(?:ответ|відповідь)$/i.test(noun) ? skipTo(NO_COPULA, text, end) : undefined);
   return copula === undefined ? undefined : { end: copula, heads: false };
 }
 

@@ -38,7 +38,7 @@ function beside(text: string, at: number, step: 1 | -1): string | undefined {
 
 function isSign(text: string, at: number): boolean {
   const [before = "", after = ""] = [text[at - 1], text[at + 1]];
-  if (isDigit(after) || after === "√") return !ALPHANUMERIC.test(before) && !(before === " " && isDigit(text[at - 2]));
+  if (isDigit(after) || "√∞".includes(after || " ")) return !ALPHANUMERIC.test(before) && !(before === " " && isDigit(text[at - 2]));
   return LETTER.test(after) && "=(,".includes(beside(text, at, -1) ?? "=");
 }
 
@@ -62,7 +62,7 @@ function meaning(mark: string, at: number, text: string): string {
     case ".":
       return isDigit(before) && isDigit(after) ? "." : isAcronym(text, at) ? "" : " ";
     case ":":
-      return isDigit(before) && isDigit(after) ? ":" : " ";
+      return numbers ? ":" : " ";
     case ",":
       return isDigit(before) && numbers ? "," : " ";
     case "/":
@@ -85,9 +85,9 @@ function meaning(mark: string, at: number, text: string): string {
 /** (1, 2] is not [1, 2]: the brackets of pairs and intervals stay. */
 const INTERVAL = /^[([](?=[^()]*[\d∞π])[^()[\]]+[,;][^()[\]]+[)\]]\.?$/;
 const PAIR = 120;
-const OPERATOR = /[\p{Sm}%/*,-]/u;
-/** "It is" at the end of a Japanese statement. */
-const ENDING = /(?<=.)(?:です|でした|である)$/u;
+const OPERATOR = /[\p{Sm}%/*,:-]/u;
+/** "It is" at the end of a Japanese or Korean statement. */
+const ENDING = /(?<=.)(?:です|でした|である|입니다|이다)$/u;
 const ARTICLES = / (?:an?(?= \p{L})|the(?= [\p{L}\p{N}]))/gu;
 const LEADING_ARTICLE =
   /^(?:der|die|das|den|dem|ein|eine|einen|le|la|les|el|los|las|un|une|una|uno|il|lo|gli|het|een|um|uma)\s(?=[\p{L}\p{N}])/u;
@@ -101,7 +101,7 @@ export function toWords(text: string): string {
     .replace(MARK, meaning)
     .replace(/ {2,}/g, " ")
     .trim();
-  if (OPERATOR.test(words)) words = words.replace(/ ?(\p{Sm}|[-/*,](?= ?\d)) ?/gu, "$1").replace(/ %/g, "%");
+  if (OPERATOR.test(words)) words = words.replace(/ ?(\p{Sm}|[-/*,:](?= ?\d)) ?/gu, "$1").replace(/ %/g, "%");
   const bare = ` ${words}`.replace(ARTICLES, "").trimStart().replace(LEADING_ARTICLE, "").replace(ENDING, "");
   if (bare !== "") return bare;
   // An answer may be a mark: which operator? "%".

@@ -1,9 +1,8 @@
 import type { Call } from "../model/call.ts";
 import { allFailed, GatewayError } from "../model/errors.ts";
 import { gather, type Candidate, type Gathered } from "../model/gather.ts";
-import type { ChatRequest } from "../model/request.ts";
 import type { Validator } from "./schema.ts";
-import { seatsOf, type Seating } from "./seats.ts";
+import { seatsOf, type Asking, type Seating } from "./seats.ts";
 import { emptiness, isCut, isRefusal, saidBy } from "./usable.ts";
 
 /** When a panel has enough answers. */
@@ -65,27 +64,29 @@ function preferWhole(candidates: readonly Weighed[]): readonly Weighed[] {
   return whole.length > 0 ? whole : candidates;
 }
 
-function shortage(what: string, { losses }: Gathered): GatewayError {
+/** What came back of the seats, whether or not it is enough. */
+export interface Polled extends Assembled {
+  readonly losses: Gathered["losses"];
+}
+
+/** The error of a panel that has too few answers. */
+export function shortage(what: string, { losses }: Pick<Gathered, "losses">): GatewayError {
   const errors = losses.map(({ error }) => error);
   return errors.length > 0 ? allFailed(what, errors) : new GatewayError("unusable_answer", `${what}.`);
 }
 
 /** Fails, or notes the degradation, when the quorum was missed. */
-function judgeShortage(assembly: Assembly, gathered: Gathered, found: Pick<Assembled, "candidates" | "invalid">, call: Call): void {
+function judgeShortage(assembly: Assembly, polled: Polled, call: Call): void {
   const { name, quorum, onShort } = assembly;
-  const count = found.candidates.length;
+  const count = polled.candidates.length;
   if (count >= quorum.min) return;
   const what = `${count} of ${quorum.min} usable answers`;
-  if (onShort === "fail" || (count === 0 && found.invalid === undefined)) throw shortage(`${name} has ${what}`, gathered);
+  if (onShort === "fail" || (count === 0 && polled.invalid === undefined)) throw shortage(`${name} has ${what}`, polled);
   call.trace.degraded.push(`quorum: ${what}`);
 }
 
-/**
- * Asks every seat and returns the answers that count: finished, not empty, not a refusal, valid under the request's schema. A missed quorum
- * is a recorded degradation, or an error, as `onShort` says; without a single answer the request fails, unless there is an invalid one that
- * could be repaired.
- */
-export async function assemble(assembly: Assembly, request: ChatRequest, call: Call, needs: Needs): Promise<Assembled> {
+/** Asks every seat and returns the answers that count, as `assemble` does, but leaves it to the caller what too few of them mean. */
+export async function poll(assembly: Assembly, request: Asking, call: Call, needs: Needs): Promise<Polled> {
   const { quorum, refusals, seating } = assembly;
   const { stop, validator } = needs;
   const weigh = weigher(assembly);
@@ -116,7 +117,21 @@ export async function assemble(assembly: Assembly, request: ChatRequest, call: C
       },
     }),
   });
-  const found = { candidates: preferWhole(gathered.candidates.map(weigh)), ...(invalid === undefined ? {} : { invalid }) };
-  judgeShortage(assembly, gathered, found, call);
-  return { ...found, ...(gathered.early === undefined ? {} : { early: gathered.early }) };
+  return {
+    candidates: preferWhole(gathered.candidates.map(weigh)),
+    losses: gathered.losses,
+    ...(invalid === undefined ? {} : { invalid }),
+    ...(gathered.early === undefined ? {} : { early: gathered.early }),
+  };
+}
+
+/**
+ * Asks every seat and returns the answers that count: finished, not empty, not a refusal, valid under the request's schema. A missed quorum
+ * is a recorded degradation, or an error, as `onShort` says; without a single answer the request fails, unless there is an invalid one that
+ * could be repaired.
+ */
+export async function assemble(assembly: Assembly, request: Asking, call: Call, needs: Needs): Promise<Assembled> {
+  const polled = await poll(assembly, request, call, needs);
+  judgeShortage(assembly, polled, call);
+  return polled;
 }

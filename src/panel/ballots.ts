@@ -44,13 +44,19 @@ export interface StopRule {
   readonly by: "unassailable" | "beta";
   /** The votes that are waited for must not be able to push the agreement below this. */
   readonly agreement: number;
+  /** Whether answers that differ in wording may turn out to be one: then only more than half of all can not be caught. */
+  readonly merges?: boolean;
 }
 
 /**
  * Says when more votes can not change the winner (`unassailable`), or hardly will (`beta`). A seat that failed stays outstanding: it may be
  * replaced, and nobody tells when it is not.
  */
-export function stopRule({ by, agreement }: StopRule, rule: AnswerRule, seating: Seating): (candidate: Weighed) => string | undefined {
+export function stopRule(
+  { by, agreement, merges = false }: StopRule,
+  rule: AnswerRule,
+  seating: Seating,
+): (candidate: Weighed) => string | undefined {
   const tally = createTally();
   const spare = Math.max(0, ...seating.reserves.map(({ weight }) => Math.abs(weight)));
   const open = new Map(seating.places.map(({ weight }, seat) => [seat, Math.max(Math.abs(weight), spare)]));
@@ -66,6 +72,7 @@ export function stopRule({ by, agreement }: StopRule, rule: AnswerRule, seating:
     for (const weight of open.values()) outstanding += weight;
     const leader = tally.leader();
     if (leader === undefined || leader.weight < agreement * (cast + outstanding)) return undefined;
+    if (merges) return leader.weight > cast - leader.weight + outstanding ? "the leader can not be caught" : undefined;
     if (by === "beta") return tally.beta() ? "the leader is clear" : undefined;
     return tally.unassailable(outstanding) ? "the leader can not be caught" : undefined;
   };

@@ -6,7 +6,7 @@ import type { ModelEvent } from "../model/events.ts";
 import type { Model } from "../model/model.ts";
 import { open } from "../model/open.ts";
 import { change, type ChatRequest } from "../model/request.ts";
-import { judge, needsLogprobs, newPrefixGate, type Accept, type PrefixAccept, type Verdict } from "./accept.ts";
+import { judge, needsLogprobs, newPrefixGate, type Gate, type Judged, type PrefixAccept, type Verdict } from "./accept.ts";
 import { hideLogprobs, withoutLogprobs } from "./confidence.ts";
 import { flush } from "./flush.ts";
 import { validatorOf, type Validator } from "./schema.ts";
@@ -16,7 +16,7 @@ import { emptiness } from "./usable.ts";
 export interface Step {
   readonly label: string;
   readonly model: Model;
-  readonly gate?: Accept;
+  readonly gate?: Gate;
 }
 
 /** What a step came to. Accepted events have to be iterated, or a socket stays open. */
@@ -38,7 +38,7 @@ interface Ascent {
 }
 
 /** A step's request, and whether what it brings in log-probabilities is for the gateway alone. */
-function askedOf(request: ChatRequest, gate: Accept): { readonly asked: ChatRequest; readonly hidden: boolean } {
+function askedOf(request: ChatRequest, gate: Gate): { readonly asked: ChatRequest; readonly hidden: boolean } {
   const hidden = needsLogprobs(gate) && request.body.logprobs !== true;
   return { asked: hidden ? change(request, { logprobs: true }) : request, hidden };
 }
@@ -53,12 +53,20 @@ async function takeLast(step: Step, { request, call }: Ascent): Promise<Outcome>
   return opening.ok ? { type: "accepted", events: opening.events } : { type: "failed", error: opening.error };
 }
 
+/** Judges a whole answer. One that says nothing is not worth a question. */
+function verdictOf(gate: Gate, judged: Judged, { request, call, validator }: Ascent): Verdict | Promise<Verdict> {
+  if (!("verdict" in gate)) return judge(gate, judged, validator);
+  const reason = emptiness(judged.completion, "unusable");
+  return reason === undefined ? gate.verdict(judged, request, call) : { accepted: false, by: gate.by, reason };
+}
+
 /** Reads the whole answer, then judges it. */
-async function takeWhole(step: Step, gate: Accept, { request, call, validator }: Ascent): Promise<Outcome> {
+async function takeWhole(step: Step, gate: Gate, ascent: Ascent): Promise<Outcome> {
+  const { request, call } = ascent;
   const { asked, hidden } = askedOf(request, gate);
   const result = await complete(step.model, asked, enterStep(call, step, call.delivery === "metered" ? "metered" : "unary"));
   if (!result.ok) return { type: "failed", error: result.error };
-  const verdict = judge(gate, result, validator);
+  const verdict = await verdictOf(gate, result, ascent);
   const answer = hidden ? withoutLogprobs(result.completion) : result.completion;
   if (!verdict.accepted) return { type: "refused", verdict, answer };
   const { agreement } = result.finish;

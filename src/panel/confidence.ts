@@ -1,8 +1,10 @@
 import type { Choice, Completion } from "../model/completion.ts";
-import { batch, Flag, type ModelEvent, type TokenLogprob } from "../model/events.ts";
+import { batch, Flag, type BatchEvent, type ModelEvent, type TokenLogprob } from "../model/events.ts";
+import { scanJsonObject } from "../model/json-scan.ts";
+import { latin1Json } from "../model/latin1.ts";
 
-/** How the log-probabilities of an answer's tokens become one number; all are at most 0, and 0 is certainty. */
-export type Measure = "mean" | "min" | "p10";
+/** How the log-probabilities of an answer's tokens become one number; all are at most 0, and 0 is certainty. A number is a quantile, 0 to 1. */
+export type Measure = "mean" | "min" | "p10" | number;
 
 /** Servers write what they can not tell in several ways: only numbers count. */
 function numbers(tokens: readonly TokenLogprob[]): readonly number[] {
@@ -27,6 +29,7 @@ function quantile(values: readonly number[], share: number): number {
 export function confidence(logprobs: readonly number[], measure: Measure): number | undefined {
   if (logprobs.length === 0) return undefined;
   if (measure === "p10") return quantile(logprobs, 0.1);
+  if (typeof measure === "number") return quantile(logprobs, measure);
   if (measure === "min") return logprobs.reduce((least, logprob) => Math.min(least, logprob), 0);
   return logprobs.reduce((sum, logprob) => sum + logprob, 0) / logprobs.length;
 }
@@ -84,12 +87,30 @@ export function withoutLogprobs({ id, model, created, choices, usage, extra }: C
   };
 }
 
-/** A stream without the log-probabilities that only the gateway asked for. Batches that have none keep their bytes. */
+/** The same events without log-probabilities. Everything beside `choices` stays as it was to the byte. */
+function bytesWithoutLogprobs(bytes: string): string {
+  return bytes.replaceAll(/^data: (\{.*\})$/gm, (frame, json: string) => {
+    const span = scanJsonObject(json).spans.get("choices");
+    if (!span) return frame;
+    const choices = JSON.parse(Buffer.from(json.slice(span[1], span[2]), "latin1").toString("utf8")) as readonly object[];
+    const bare = choices.map((choice) => ("logprobs" in choice ? { ...choice, logprobs: null } : choice));
+    return `data: ${json.slice(0, span[1])}${latin1Json(bare)}${json.slice(span[2])}`;
+  });
+}
+
+function batchWithoutLogprobs({ bytes, deltas, flags }: BatchEvent): BatchEvent | undefined {
+  const left = deltas.filter((delta) => delta.type !== "logprobs");
+  if (left.length === 0) return undefined;
+  if (bytes === undefined) return batch(left);
+  return { type: "batch", bytes: bytesWithoutLogprobs(bytes), flags: flags & ~Flag.logprobs, deltas: left };
+}
+
+/** A stream without the log-probabilities that only the gateway asked for. */
 export async function* hideLogprobs(events: AsyncIterable<ModelEvent>): AsyncGenerator<ModelEvent> {
   for await (const event of events) {
     if (event.type === "batch" && (event.flags & Flag.logprobs) !== 0) {
-      const deltas = event.deltas.filter((delta) => delta.type !== "logprobs");
-      if (deltas.length > 0) yield batch(deltas);
+      const bare = batchWithoutLogprobs(event);
+      if (bare) yield bare;
     } else if (event.type === "finish" && event.completion) yield { ...event, completion: withoutLogprobs(event.completion) };
     else yield event;
   }

@@ -12,6 +12,8 @@ export interface ElectionRules {
   readonly rule: AnswerRule;
   readonly json: "whole" | "fields";
   readonly validator: Validator | undefined;
+  /** The class of a key, where answers of different keys were found to be the same. */
+  readonly classOf?: ((key: string) => string) | undefined;
 }
 
 /** Who won, and by how much. */
@@ -26,6 +28,8 @@ export interface Outcome {
   /** How many answers cast a vote. */
   readonly counted: number;
   readonly by: "votes" | "fields" | "medoid";
+  /** One answer of each class with as many votes as the winner's, the winner's first. Only where there are several. */
+  readonly tied?: readonly Weighed[];
 }
 
 /** No answer could be compared: the text most like the others, supported by itself alone. */
@@ -39,11 +43,21 @@ function byMedoid(candidates: readonly Weighed[]): Outcome | undefined {
 
 function byVotes(ballots: readonly Ballot[]): Outcome | undefined {
   const tally = tallyOf(ballots);
-  const order = tally.leader()?.order;
-  const winner = ballots.find(({ candidate }) => candidate.seat === order)?.candidate;
+  const spokesman = (order: number) => ballots.find(({ candidate }) => candidate.seat === order)?.candidate;
+  const [winner, ...equals] = tally
+    .leaders()
+    .map(({ order }) => spokesman(order))
+    .filter((candidate) => candidate !== undefined);
   if (winner === undefined) return undefined;
-  const { completion, label } = winner;
-  return { completion, winner: label, agreement: tally.share(), votes: votesOf(ballots, tally), counted: ballots.length, by: "votes" };
+  return {
+    completion: winner.completion,
+    winner: winner.label,
+    agreement: tally.share(),
+    votes: votesOf(ballots, tally),
+    counted: ballots.length,
+    by: "votes",
+    ...(equals.length > 0 ? { tied: [winner, ...equals] } : {}),
+  };
 }
 
 /** The merged object; where somebody sent just that, it is that answer, untouched. */
@@ -61,8 +75,9 @@ function byFields(ballots: readonly Ballot[], validator: Validator | undefined):
 }
 
 /** Settles the candidates, which stand in the order of their seats: by votes where at least one can be told, else by the medoid. */
-export function elect(candidates: readonly Weighed[], { rule, json, validator }: ElectionRules): Outcome | undefined {
-  const ballots = candidates.map((candidate) => ballotOf(candidate, rule)).filter((ballot) => ballot !== undefined);
+export function elect(candidates: readonly Weighed[], { rule, json, validator, classOf }: ElectionRules): Outcome | undefined {
+  const found = candidates.map((candidate) => ballotOf(candidate, rule)).filter((ballot) => ballot !== undefined);
+  const ballots = classOf === undefined ? found : found.map((ballot) => ({ ...ballot, key: classOf(ballot.key) }));
   if (ballots.length === 0) return byMedoid(candidates);
   const fields = json === "fields" && rule.kind === "json" ? byFields(ballots, validator) : undefined;
   return fields ?? byVotes(ballots);

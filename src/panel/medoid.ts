@@ -29,22 +29,31 @@ function similarity(a: Float64Array, b: Float64Array): number {
   return union === 0 ? 1 : shared / union;
 }
 
+/** How much each text is like all the others: the sum of its 3-gram similarities. */
+export function centralities(texts: readonly string[]): readonly number[] {
+  const grams = texts.map(gramsOf);
+  return grams.map((own, i) => grams.reduce((sum, other, j) => (j === i ? sum : sum + similarity(own, other)), 0));
+}
+
+/** Sums of the same similarities in another order differ in the last bits; a tie must not. */
+const SAME = 1e-9;
+
+/** The index of the largest value; equals go to the earlier one. -1 for none. */
+export function argmax(values: readonly number[]): number {
+  let best = -1;
+  let most = Number.NEGATIVE_INFINITY;
+  for (const [i, value] of values.entries()) {
+    if (best >= 0 && value <= most + SAME) continue;
+    most = value;
+    best = i;
+  }
+  return best;
+}
+
 /**
  * The index of the text that is most like all the others: the deterministic answer for prose when no judge can be asked (minimum Bayes risk
  * over 3-gram similarity). Equals go to the earlier one. -1 for no texts.
  */
 export function medoid(texts: readonly string[]): number {
-  const grams = texts.map(gramsOf);
-  let best = -1;
-  let most = -1;
-  for (const [i, own] of grams.entries()) {
-    let sum = 0;
-    for (const [j, other] of grams.entries()) if (j !== i) sum += similarity(own, other);
-    // Sums of the same similarities in another order differ in the last bits; a tie must not.
-    if (sum > most + 1e-9) {
-      most = sum;
-      best = i;
-    }
-  }
-  return best;
+  return argmax(centralities(texts));
 }

@@ -66,23 +66,28 @@ function repeatedNames({ places, reserves }: Seating): ReadonlySet<string> {
   return new Set([...places, ...reserves].filter(({ sample }) => sample > 0).map(({ name }) => name));
 }
 
+/** The request of a panel, or what each place is asked, before its own settings and seed. */
+export type Asking = ChatRequest | ((place: Place) => ChatRequest);
+
 /**
  * Fills the seats for one request. With a seed of the client's each seat gets its own, derived from it; without one only the samples of a
  * model that has several get seeds, drawn once per request, so that they differ.
  */
 export function seatsOf(
   seating: Seating,
-  request: ChatRequest,
+  request: Asking,
   call: Call,
 ): { readonly seats: readonly Seat[]; readonly reserves: readonly Seat[] } {
-  const given = seedOf(request);
   const repeated = repeatedNames(seating);
-  const seed = given ?? (repeated.size > 0 ? freshSeed(call) : 0);
+  let drawn: number | undefined;
+  const seedFor = (asked: ChatRequest, { name }: Place): number | undefined =>
+    seedOf(asked) ?? (repeated.has(name) ? (drawn ??= freshSeed(call)) : undefined);
   const toSeat = (place: Place): Seat => {
     const { label, model, name, sample, latency, settings } = place;
-    const own = withSettings(request, settings);
-    const seeded = given !== undefined || repeated.has(name) ? change(own, { seed: deriveSeed(seed, name, sample) }) : own;
-    return { label, model, request: seeded, latency };
+    const asked = typeof request === "function" ? request(place) : request;
+    const own = withSettings(asked, settings);
+    const seed = seedFor(asked, place);
+    return { label, model, request: seed === undefined ? own : change(own, { seed: deriveSeed(seed, name, sample) }), latency };
   };
   return { seats: seating.places.map(toSeat), reserves: seating.reserves.map(toSeat) };
 }

@@ -31,15 +31,19 @@ export function freshSeed(call: Call): number {
   return Math.floor(call.random() * UINT31);
 }
 
-/** Draws in [0, 1) that repeat when the client gave a seed (mulberry32); else the call's own. `purpose` keeps uses apart. */
-export function drawsOf(request: ChatRequest, call: Call, purpose: string): () => number {
-  const seed = seedOf(request);
-  if (seed === undefined) return call.random;
-  let state = deriveSeed(seed, purpose, 0);
+/** Draws in [0, 1) that repeat with their seed (mulberry32). */
+export function drawsFrom(seed: number): () => number {
+  let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
     let t = Math.imul(state ^ (state >>> 15), state | 1);
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
+}
+
+/** Draws that repeat when the client gave a seed; else the call's own. `purpose` keeps uses apart. */
+export function drawsOf(request: ChatRequest, call: Call, purpose: string): () => number {
+  const seed = seedOf(request);
+  return seed === undefined ? call.random : drawsFrom(deriveSeed(seed, purpose, 0));
 }

@@ -23,6 +23,8 @@ export interface Tally {
   add(key: string, weight: number, order: number): void;
   /** The class with the most weight; among equals the one with the earliest voter. Undefined before the first vote. */
   leader(): Standing | undefined;
+  /** The leader and all classes with as much weight, the one with the earliest voter first. */
+  leaders(): readonly Standing[];
   /** All classes, best first: by weight, equals by their earliest voter. */
   standings(): readonly Standing[];
   /** The agreement: the leader's weight over the (absolute) weight of all valid votes, 0..1; 0 before the first vote. All weights zero: shares of counts. */
@@ -117,6 +119,10 @@ export function createTally(): Tally {
   return {
     add,
     leader,
+    leaders() {
+      const most = leader()?.weight ?? 0;
+      return [...classes.values()].filter(({ weight }) => Math.abs(weight - most) <= total * SAME).sort((a, b) => a.order - b.order);
+    },
     standings() {
       const rest = new Set(classes.values());
       const sorted: Standing[] = [];

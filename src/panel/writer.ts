@@ -5,11 +5,11 @@ import { GatewayError, throwIfAborted } from "../model/errors.ts";
 import type { ModelEvent } from "../model/events.ts";
 import { firstContent, open } from "../model/open.ts";
 import type { ChatRequest } from "../model/request.ts";
-import type { Weighed } from "./assemble.ts";
+import type { Assembled, Weighed } from "./assemble.ts";
 import { flush, wholeDelivery } from "./flush.ts";
 import { medoid } from "./medoid.ts";
 import type { Patience } from "./patience.ts";
-import { repairOnce, type RepairPrompt } from "./repair.ts";
+import { repairOnce, schemaUnsatisfied, type RepairPrompt } from "./repair.ts";
 import type { Validator } from "./schema.ts";
 import { withSeed, withSettings, type Role } from "./seats.ts";
 import { emptiness, isRefusal } from "./usable.ts";
@@ -18,21 +18,52 @@ import { emptiness, isRefusal } from "./usable.ts";
 export interface Writing {
   readonly writer: Role;
   readonly repairPrompt: RepairPrompt;
-  /** Usable and, under a schema, valid. Not empty. */
+  /** Usable and, under a schema, valid. Where there is none, a writer that fails fails the panel. */
   readonly candidates: readonly Weighed[];
   readonly validator: Validator | undefined;
   readonly patience: Patience;
   readonly call: Call;
+  /** Who answers in place of the writer where the panel has already chosen: by votes, by grades. Else the medoid. */
+  readonly stead?: Stead | undefined;
 }
 
-/** The candidate that is most like the others, in place of a writer: a recorded degradation. */
-export function* medoidInstead({ call, candidates }: Pick<Writing, "call" | "candidates">, why: string): Generator<ModelEvent> {
-  throwIfAborted(call.signal);
+/** A candidate and what it is: `first by peer ranking`. */
+export interface Stead {
+  readonly candidate: Weighed;
+  readonly what: string;
+}
+
+function medoidOf(candidates: readonly Weighed[]): Stead | undefined {
   const candidate = candidates[medoid(candidates.map(({ text }) => text))];
-  if (candidate === undefined) throw new GatewayError("internal", "There is no candidate to fall back on.");
-  call.trace.degraded.push(`writer: ${why}, the medoid candidate was taken`);
+  return candidate && { candidate, what: "medoid candidate" };
+}
+
+/** The candidate that the panel chose, or is most like the others, in place of a writer: a recorded degradation. Without one the writer's `error`. */
+export function* medoidInstead(
+  { call, candidates, stead }: Pick<Writing, "call" | "candidates" | "stead">,
+  why: string,
+  error = new GatewayError("internal", "There is no candidate to fall back on."),
+): Generator<ModelEvent> {
+  throwIfAborted(call.signal);
+  const taken = stead ?? medoidOf(candidates);
+  if (taken === undefined) throw error;
+  const { candidate, what } = taken;
+  call.trace.degraded.push(`writer: ${why}, the ${what} was taken`);
   call.span.decision = { ...call.span.decision, replaced: why, winner: candidate.label };
   yield* flush(candidate.completion, call);
+}
+
+/** Without one valid answer there is nothing to write from: an invalid one is repaired by the writer, or the request fails. */
+export async function repairInstead(
+  { writer, call, validator, patience, repairPrompt: prompt }: Writing,
+  { name, invalid }: Pick<Assembled, "invalid"> & { readonly name: string },
+  request: ChatRequest,
+): Promise<Events> {
+  if (validator === undefined || invalid === undefined) throw new GatewayError("internal", `${name} has no answers to merge.`);
+  const repaired = await repairOnce({ writer, prompt, validator, signal: patience.signal }, invalid, request, call);
+  call.span.decision = { ...call.span.decision, repaired: repaired !== undefined };
+  if (repaired === undefined) throw schemaUnsatisfied(name, invalid);
+  return flush(repaired, call);
 }
 
 /** Events to give out: iterate them, or a socket stays open. */
@@ -46,6 +77,10 @@ async function* ownFinish(events: AsyncIterable<ModelEvent>): AsyncGenerator<Mod
   }
 }
 
+function saysNothing({ writer: { model } }: Writing): GatewayError {
+  return new GatewayError("unusable_answer", `${model.name}: it is empty.`, { upstream: model.name });
+}
+
 /** The writer's tokens as they come. Its first content commits. */
 async function streamed(writing: Writing, asked: ChatRequest): Promise<Events> {
   const { writer, call, patience } = writing;
@@ -54,13 +89,13 @@ async function streamed(writing: Writing, asked: ChatRequest): Promise<Events> {
     begun = firstContent(event);
     return begun;
   });
-  if (!opening.ok) return medoidInstead(writing, opening.error.code);
+  if (!opening.ok) return medoidInstead(writing, opening.error.code, opening.error);
   if (begun) {
     patience.release();
     return ownFinish(opening.events);
   }
   await opening.discard();
-  return medoidInstead(writing, "empty");
+  return medoidInstead(writing, "empty", saysNothing(writing));
 }
 
 /** Holds the writer's answer until it is whole and, where a schema was asked for, valid or repaired. */
@@ -68,15 +103,16 @@ async function held(writing: Writing, asked: ChatRequest, written: ChatRequest):
   const { writer, call, validator, patience, repairPrompt: prompt } = writing;
   const inner = enter(call, { label: "writer", delivery: wholeDelivery(call), signal: patience.signal });
   const result = await complete(writer.model, asked, inner);
-  if (!result.ok) return medoidInstead(writing, result.error.code);
+  if (!result.ok) return medoidInstead(writing, result.error.code, result.error);
   const { completion } = result;
-  if (emptiness(completion, "usable") !== undefined) return medoidInstead(writing, "empty");
+  if (emptiness(completion, "usable") !== undefined) return medoidInstead(writing, "empty", saysNothing(writing));
   const text = textOf(completion);
   const reason = isRefusal(completion) ? undefined : validator?.(text);
   if (validator === undefined || reason === undefined) return flush(completion, call);
   const repaired = await repairOnce({ writer, prompt, validator, signal: patience.signal }, { text, reason }, written, call);
   call.span.decision = { ...call.span.decision, repaired: repaired !== undefined };
-  return repaired === undefined ? medoidInstead(writing, "schema_unsatisfied") : flush(repaired, call);
+  if (repaired !== undefined) return flush(repaired, call);
+  return medoidInstead(writing, "schema_unsatisfied", schemaUnsatisfied(writer.model.name, { text, reason }));
 }
 
 /**

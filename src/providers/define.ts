@@ -1,6 +1,7 @@
 import type * as z from "zod";
-import type { Adapters, Decoder, Embedder, Scorer } from "../model/leaves.ts";
+import type { Adapters, Decoder, Embedder, Reranker, Scorer } from "../model/leaves.ts";
 import type { Model } from "../model/model.ts";
+import type { ChatRequest } from "../model/request.ts";
 import type { Clock } from "../model/clock.ts";
 import type { Pools } from "../upstream/pools.ts";
 
@@ -22,18 +23,27 @@ export interface Capabilities {
   readonly choices?: "one";
 }
 
+/** A leaf's offer as a provider makes it: one upstream call each, which notes in `call.span` that it was sent and what was used. */
+export type Batched<Offer> = Offer & {
+  /** Texts that one call may bring; the rest goes into further calls. */
+  readonly most: number;
+};
+
 /** A built provider: makes leaves, and may list what it serves. */
 export interface ProviderInstance {
   /** One model of this provider. Its `name` is `provider/model`. */
   chat(model: string): Model;
   capabilities(model: string): Capabilities;
   /** What its models offer beside chat; absent where they do not. */
-  embedder?(model: string): Embedder;
+  embedder?(model: string): Batched<Embedder> | undefined;
+  reranker?(model: string): Batched<Reranker> | undefined;
   decoder?(model: string): Decoder;
   scorer?(model: string): Scorer;
   adapters?(model: string): Adapters;
   /** Names that the provider serves by itself, without being asked (the demo models). */
   readonly own?: readonly string[];
+  /** A request of a client's comes, under this id: the seed of what was drawn for it when it was recorded, where it was. */
+  recall?(request: ChatRequest, callId: string): number | undefined;
   /** Whose public price list applies, when there is one. */
   readonly pricedAs?: string;
 }

@@ -23,7 +23,7 @@ export function speak(voice: Voice, body: ChatBody, choice: number, label: strin
   const calls = callsOf(body, said, seed);
   if (calls.length > 0) return call(calls, { choice, limit, seed: `${seed} ${choice} ${body.messages.length}` });
   const verdict = think(voice, messages, said, label);
-  const { text, reason } = stopped(formatted(body, verdict, seed), body["stop"]);
+  const { text, reason } = stopped(formatted(body, verdict, seed) + confidenceLine(messages, verdict.thought), body["stop"]);
   const doubt = body.logprobs === true ? verdict.thought.doubt : undefined;
   return tell(text, { choice, limit, seed, reason, doubt, top: body.top_logprobs ?? 0 });
 }
@@ -55,6 +55,12 @@ function think(voice: Voice, messages: readonly Message[], said: string, label: 
   if (panel) return judge(voice, panel, label);
   const problem = findProblem(said);
   return alone(problem ? solve(voice, problem) : echo(voice, `You said: ${shortened(said)}`, label));
+}
+
+/** The last line that some prompts ask for. */
+function confidenceLine(messages: readonly Message[], { doubt }: Thought): string {
+  const isAsked = ({ role, content }: Message) => role !== "assistant" && /^Confidence: <number>$/m.test(textOfContent(content));
+  return messages.some(isAsked) ? `\n\nConfidence: ${Math.exp(-doubt).toFixed(2)}` : "";
 }
 
 const ECHOED = 1000;

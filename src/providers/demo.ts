@@ -2,6 +2,7 @@ import * as z from "zod";
 import { defineProvider, type Capabilities } from "./define.ts";
 import { demoModels, isDemoModel } from "./demo-answer.ts";
 import { demoLeaf } from "./demo-leaf.ts";
+import { demoEmbedder, demoReranker } from "./demo-words.ts";
 
 const capabilities: Capabilities = { schema: true, tools: true, logprobs: true };
 
@@ -16,6 +17,8 @@ export const demo = defineProvider({
   build: (pace, site) => ({
     own: demoModels,
     chat: (model) => demoLeaf(`${site.name}/${model}`, model, pace),
+    embedder: (model) => demoEmbedder(`${site.name}/${model}`, pace),
+    reranker: (model) => demoReranker(`${site.name}/${model}`, pace),
     capabilities: (model) => (isDemoModel(model) ? capabilities : {}),
   }),
 });

@@ -2,7 +2,9 @@ import * as z from "zod";
 import type { Timeouts } from "../model/call.ts";
 import { defineProvider, type Capabilities } from "./define.ts";
 import { dialects, type Dialect, type DialectName } from "./openai/dialects.ts";
+import { embeddingsLeaf } from "./openai/embeddings.ts";
 import { OpenAiLeaf } from "./openai/leaf.ts";
+import { jina, rerankLeaf } from "./openai/rerank.ts";
 import { requestWriter } from "./openai/request.ts";
 
 const names = Object.keys(dialects) as [DialectName, ...DialectName[]];
@@ -70,15 +72,23 @@ export const openai = defineProvider({
     if (base === undefined) throw new Error(`provider "${site.name}" needs a baseUrl`);
     const url = new URL(base);
     const upstreamOf = (model: string) => `${site.name}/${model}`;
-    const shared = {
-      pool: site.pools.of(url.origin),
-      path: `${url.pathname.replace(/\/+$/, "")}/chat/completions${url.search}`,
-      headers: headersOf(dialect, apiKey, headers),
-      writer: requestWriter(dialect, upstreamOf),
-      timeouts: timeouts satisfies Timeouts,
-    };
+    const to = (path: string) => (path.startsWith("/") ? path : `${url.pathname.replace(/\/+$/, "")}/${path}`) + url.search;
+    const wire = { pool: site.pools.of(url.origin), headers: headersOf(dialect, apiKey, headers), timeouts: timeouts satisfies Timeouts };
+    const shared = { ...wire, path: to("chat/completions"), writer: requestWriter(dialect, upstreamOf) };
+    const { embeddings, rerank = jina } = dialect;
     return {
       chat: (model) => new OpenAiLeaf({ ...shared, name: upstreamOf(model), model }),
+      ...(embeddings === false
+        ? {}
+        : {
+            embedder: (model: string) =>
+              embeddingsLeaf({ ...wire, path: to("embeddings"), name: upstreamOf(model) }, { model, base64: embeddings === "base64" }),
+          }),
+      ...(rerank === false
+        ? {}
+        : {
+            reranker: (model: string) => rerankLeaf({ ...wire, path: to(rerank.path), name: upstreamOf(model) }, { model, wire: rerank }),
+          }),
       capabilities: () => capabilitiesOf(dialect),
       ...(dialect.pricedAs === undefined ? {} : { pricedAs: dialect.pricedAs }),
     };

@@ -1,6 +1,9 @@
 import * as z from "zod";
+import type { Embedder, Reranker } from "../model/leaves.ts";
 import type { Model } from "../model/model.ts";
 import type { Plan, Planned } from "../model/plan.ts";
+import type { Usage } from "../model/usage.ts";
+import type { Store } from "../store/store.ts";
 
 /** In the config a node is a model's name or `{kind, ...options}`, and options may hold nodes. That is the whole language. */
 export type Node = string | { readonly kind: string; readonly [option: string]: unknown };
@@ -21,8 +24,27 @@ export interface BuildSite {
    * what stands in for it is never asked.
    */
   child(node: Node, at: string): Model;
+  /**
+   * A model that embeds, and one that scores documents; `at` as for `child`. A model that does not offer this is noted with its path and fails the
+   * boot. A call of one is an upstream call like any other: `enter` it, count it in the plan and draw it among the edges.
+   */
+  embedder(node: Node, at: string): Embedder;
+  reranker(node: Node, at: string): Reranker;
   /** The text of `<name>.prompt.md` beside the strategies, or the override in the node's `prompts`. */
   prompt(name: string): Prompt;
+  /** The bytes of a file named in the options at `at`, relative to the config file. Throws an `OptionError` there when it can not be read. */
+  file(path: string, at: string): Buffer;
+  /** State that all requests share, partitioned by the spaces that a strategy names. */
+  readonly store: Store;
+  readonly prices: Prices;
+  /** Tells the operator of something legal that is hardly meant. `at` as for `child`. */
+  warn(at: string, message: string): void;
+}
+
+/** What is known of money before a call. */
+export interface Prices {
+  /** US dollars at worst of a child that was built, for a prompt and answers of these sizes; undefined where a price below it is unknown. */
+  worstUsd(node: Node, usage: Usage): number | undefined;
 }
 
 /** A prompt with `{{variable}}` places. */

@@ -10,7 +10,7 @@ import { node, OptionError, type BuildSite, type Node } from "./define.ts";
 
 const ms = z.int().min(1);
 
-const settings = {
+export const settings = {
   temperature: z.number().min(0).max(2).optional().describe("Instead of the request's."),
   maxTokens: z.int().min(1).optional().describe("A cap on the tokens of its answer; the request's own limit holds where it is smaller."),
   system: z.string().min(1).optional().describe("A system prompt put before the client's messages."),

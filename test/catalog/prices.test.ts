@@ -9,6 +9,10 @@ test("the public list knows prices per million tokens, the base where there are 
   expect(list("google", "gemini-2.5-pro")).toEqual({ in: 1.25, out: 10, cachedIn: 0.125 });
 });
 
+test("what the public list prices by its input alone writes nothing", () => {
+  expect(list("openai", "text-embedding-3-small")).toEqual({ in: 0.02, out: 0 });
+});
+
 test.each([
   ["openai", "no-such-model"],
   ["no-such-provider", "gpt-5-mini"],

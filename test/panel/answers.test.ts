@@ -582,15 +582,15 @@ describe("auto", () => {
   test.each([
     ["Paris", "t:paris"],
     ["12 Angry Men", "t:12 angry men"],
-    ["5 pm", "t:5 pm"],
+    ["5 pm", "t:17:00"],
     ["007", "t:007"],
     ["2√3", "t:2√3"],
     ["3 hours 20 minutes", "t:3 hours 20 minutes"],
-    ["The answer is 3 and 5.", "t:3 and 5"],
+    ["The answer is 3 and 5.", "t:3,5"],
     ["Harold was king in 1066.", "t:harold was king in 1066"],
     ["The interval is [0, 1].", "t:interval is 0,1"],
     ["2\n3\n5", "t:2 3 5"],
-    ["[1, 2]", "j:[1,2]"],
+    ["[1, 2]", "t:[1,2]"],
     ['The object is {"a": 1}.', 'j:{"a":1}'],
     ["Step 1 is to add.\n\n42\n\nThat is all.", "n:42"],
   ])("%j is %s", (text, key) => {

@@ -1,7 +1,7 @@
 import { getEventListeners } from "node:events";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Delivery } from "../../src/model/call.ts";
+import type { Call, Delivery } from "../../src/model/call.ts";
 import { type ErrorCode, GatewayError } from "../../src/model/errors.ts";
 import { CONTENT, type ModelEvent } from "../../src/model/events.ts";
 import type { Model } from "../../src/model/model.ts";
@@ -21,7 +21,7 @@ const deliveries: readonly Delivery[] = ["stream", "unary", "metered"];
 const PATIENCE_MS = 10 ** 9;
 
 /** One run of a model under test. */
-interface Scenario {
+export interface Scenario {
   readonly delivery: Delivery;
   readonly fields: Partial<ChatBody>;
   /** Scripts of the models below, call by call, by name. */
@@ -40,7 +40,9 @@ type Ending =
   | { readonly type: "stopped" }
   | { readonly type: "failed"; readonly thrown: unknown; readonly atMs: number };
 
-interface Outcome {
+export interface Outcome {
+  readonly call: Call;
+  readonly elapsedMs: number;
   readonly events: readonly ModelEvent[];
   readonly ending: Ending;
   readonly abortedAtMs: number | undefined;
@@ -48,8 +50,8 @@ interface Outcome {
 }
 
 /** Reasons to abort: one that ends everything, and one that another model could heal if the call were not over. */
-const gone = new GatewayError("client_closed", "The client has left.");
-const late = new GatewayError("upstream_timeout", "It took too long.");
+export const gone = new GatewayError("client_closed", "The client has left.");
+export const late = new GatewayError("upstream_timeout", "It took too long.");
 
 function isContent(event: ModelEvent): boolean {
   return event.type === "batch" && (event.flags & CONTENT) !== 0;
@@ -84,9 +86,9 @@ async function consume(
   }
 }
 
-async function run(make: Make, scenario: Scenario): Promise<Outcome> {
+/** Runs a model once, on a clock of its own where none is given, and checks what can only be seen from outside. */
+export async function run(make: Make, scenario: Scenario, clock: ManualClock = manualClock()): Promise<Outcome> {
   const { delivery, fields, scripts, draws } = scenario;
-  const clock: ManualClock = manualClock();
   const fakes = new Map<string, FakeModel>();
   const leaf = (name: string): FakeModel => {
     const fake = fakes.get(name) ?? new FakeModel(name, ...(scripts[name] ?? []));
@@ -97,7 +99,8 @@ async function run(make: Make, scenario: Scenario): Promise<Outcome> {
   const random = () => draws[drawn++ % draws.length] ?? 0.5;
   const controller = new AbortController();
   const { signal } = controller;
-  const trace = newTrace(0, true);
+  const startMs = clock.now();
+  const trace = newTrace(startMs, true);
   const call = newCall({ clock, delivery, random, signal, trace, slot: newSlot(newRetryBudget()) });
   const request = newRequest(fields);
   const before = JSON.stringify(request.body);
@@ -134,6 +137,7 @@ async function run(make: Make, scenario: Scenario): Promise<Outcome> {
       (thrown: unknown): Ending => ({ type: "failed", thrown, atMs: clock.now() }),
     ),
   );
+  const endedMs = clock.now();
   patience[Symbol.dispose]();
   await settle();
 
@@ -150,7 +154,7 @@ async function run(make: Make, scenario: Scenario): Promise<Outcome> {
   const spans = new Set(calls.map(({ span }) => span));
   expect(spans.size, "every call has a span of its own").toBe(calls.length);
   expect(spans.has(trace.root), "a child is entered, not handed its parent's call").toBe(false);
-  return { events, ending, abortedAtMs, fakes };
+  return { call, elapsedMs: endedMs - startMs, events, ending, abortedAtMs, fakes };
 }
 
 /** Law 2, for as much as was seen; `finished` says whether the stream came to its end by itself. */
@@ -191,7 +195,7 @@ function tellsLogprobs(event: ModelEvent): boolean {
 }
 
 /** The laws that hold for every run, whatever happens in it. */
-function checkLaws(scenario: Scenario, { events, ending, abortedAtMs }: Outcome): void {
+export function checkLaws(scenario: Scenario, { events, ending, abortedAtMs }: Outcome): void {
   checkOrder(events, ending.type === "finished");
   if (scenario.delivery !== "stream") {
     expect(events.filter(isContent), "law 3: a whole answer shows nothing before its finish").toEqual([]);
@@ -206,7 +210,7 @@ function checkLaws(scenario: Scenario, { events, ending, abortedAtMs }: Outcome)
 }
 
 /** Texts that may mean something to a strategy: options, numbers, verdicts, labels. */
-const texts = ["Hello", " world", "4", "A", "B", "The answer is 4.", '{"winner":"A"}', '{"ok":true}', "", "yes"];
+export const texts = ["Hello", " world", "4", "A", "B", "The answer is 4.", '{"winner":"A"}', '{"ok":true}', "", "yes"];
 
 const codes: readonly ErrorCode[] = [
   "upstream_rate_limited",
@@ -249,7 +253,7 @@ const move: fc.Arbitrary<Move> = fc.oneof(
   { weight: 1, arbitrary: fc.constant("stall" as const) },
 );
 
-const script: fc.Arbitrary<Script> = fc.record(
+export const script: fc.Arbitrary<Script> = fc.record(
   {
     moves: fc.uniqueArray(move, {
       maxLength: 6,
@@ -272,7 +276,8 @@ const fields: fc.Arbitrary<Partial<ChatBody>> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ response_format: { type: "json_object" } }) },
 );
 
-function scenarios(faulty: fc.Arbitrary<Script>): fc.Arbitrary<Scenario> {
+/** Runs over models with these scripts. */
+export function scenarios(faulty: fc.Arbitrary<Script>): fc.Arbitrary<Scenario> {
   const calls = fc.array(faulty, { minLength: 1, maxLength: 4 });
   return fc.record({
     delivery: fc.constantFrom(...deliveries),

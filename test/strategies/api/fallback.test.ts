@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Call } from "../../../src/model/call.ts";
 import { type ErrorCode, type ErrorDetails, GatewayError } from "../../../src/model/errors.ts";
 import { newRetryBudget, newSlot } from "../../../src/model/slot.ts";
+import type { BuildSite } from "../../../src/strategies/define.ts";
 import { strategies } from "../../../src/strategies/registry.ts";
 import { buildNode, planNode } from "../../support/build.ts";
 import { newCall, newRequest } from "../../support/call.ts";
@@ -166,7 +167,7 @@ describe("a member with options", () => {
       },
     };
     const strategy = strategies.get("fallback");
-    strategy?.build(strategy.options.parse({ members: ["a", { model: "b" }] }), site);
+    strategy?.build(strategy.options.parse({ members: ["a", { model: "b" }] }), site as unknown as BuildSite);
     expect(places).toEqual(["members[0]", "members[1].model"]);
   });
 });
