@@ -19,7 +19,7 @@ type Result = IteratorResult<ModelEvent, undefined>;
 const ended = { done: true, value: undefined } as const;
 
 /** Written by hand and not as a generator: it stands twice on the path of every event, and a generator costs three turns of the queue for each. */
-class Watched implements AsyncIterator<ModelEvent, undefined> {
+class Watched implements AsyncIterableIterator<ModelEvent, undefined> {
   readonly #watcher: Watcher;
   readonly #name: string;
   readonly #call: Call;
@@ -31,6 +31,10 @@ class Watched implements AsyncIterator<ModelEvent, undefined> {
     this.#watcher = watcher;
     this.#name = name;
     this.#call = call;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 
   next(): Promise<Result> {
@@ -99,5 +103,5 @@ class Watched implements AsyncIterator<ModelEvent, undefined> {
 
 /** A stream that `watcher` sees pass. Only a GatewayError leaves it, and a stream without a `finish` is an error. */
 export function watch(watcher: Watcher, name: string, call: Call): AsyncIterable<ModelEvent> {
-  return { [Symbol.asyncIterator]: () => new Watched(watcher, name, call) };
+  return new Watched(watcher, name, call);
 }

@@ -9,8 +9,9 @@ import { newSlot } from "../model/slot.ts";
 import { newTrace } from "../model/trace.ts";
 import type { Lease } from "../store/store.ts";
 import type { Asked } from "./asked.ts";
+import type { Asker } from "./auth.ts";
 import { closeRequest, type Outcome } from "./closing.ts";
-import { getEntered, type Door, type Entered } from "./door.ts";
+import { getEntered, type Door, type Entered, type Served } from "./door.ts";
 import { sendError } from "./errors.ts";
 import { onHangUp } from "./hang-up.ts";
 import { checkChatBody } from "./openai/check.ts";
@@ -23,7 +24,8 @@ const MAX_DEPTH = 200;
 const ASSUMED_TOKENS = 1024;
 const LEASE_MS = 15 * 60_000;
 
-function read(body: Buffer): { request: ChatRequest } {
+/** Reads a chat request and checks what can be checked without a model. */
+export function readChat(body: Buffer): { request: ChatRequest } {
   let parsed;
   try {
     parsed = readSource(body);
@@ -38,7 +40,14 @@ function read(body: Buffer): { request: ChatRequest } {
   return { request: chatRequest(checked, parsed.source) };
 }
 
-function find(entered: Entered, request: ChatRequest): Entry {
+/** Who asks, of which models. */
+export interface Finding {
+  readonly served: Pick<Served, "catalog">;
+  readonly asker: Asker;
+}
+
+/** The model that is asked for, where this key may ask it this. */
+export function findModel(entered: Finding, request: ChatRequest): Entry {
   const { served, asker } = entered;
   const { model } = request.body;
   const entry = served.catalog.get(model);
@@ -95,9 +104,9 @@ export class ChatRoute {
     let outcome: Outcome = { status: 500, stream: false };
     try {
       inFlight.enter(controller);
-      const { request } = read(body);
+      const { request } = readChat(body);
       const narrowing = readNarrowing(request.body["chorale"], raw.headers);
-      const asked: Asked = { entered, entry: find(entered, request), request, narrowing };
+      const asked: Asked = { entered, entry: findModel(entered, request), request, narrowing };
       lease = await this.#admit(asked);
       call = this.#call(asked, controller.signal);
       deadline = this.#deadline(controller, narrowing);

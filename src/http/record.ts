@@ -1,3 +1,4 @@
+import { textRemover } from "../catalog/record-decision.ts";
 import type { Call } from "../model/call.ts";
 import { newLedger } from "../model/ledger.ts";
 import { openSpan, newTrace, type Span } from "../model/trace.ts";
@@ -123,23 +124,18 @@ function plainSpans({ trace, ledger }: Told): { readonly outer: Span; readonly l
     : undefined;
 }
 
-/** A decision without the answers that were voted on: their weights stay. */
-function withoutAnswers(decision: NonNullable<Span["decision"]>): NonNullable<Span["decision"]> {
-  const { votes } = decision;
-  if (typeof votes !== "object" || votes === null) return decision;
-  return { ...decision, votes: Object.fromEntries(Object.values(votes).map((weight, index) => [`answer ${index + 1}`, weight])) };
+/** Leaves nothing in a span that was said. In place: the request is over, and nobody else reads its trace. */
+function forgetTexts(span: Span, withoutTexts: (decision: NonNullable<Span["decision"]>) => NonNullable<Span["decision"]>): void {
+  if (span.text !== undefined) delete span.text;
+  if (span.decision) span.decision = withoutTexts(span.decision);
+  for (const child of span.children) forgetTexts(child, withoutTexts);
 }
 
-/** What is kept of a span: nothing that was said. */
-function withoutTexts({ text: _said, decision, children, ...rest }: Span): Span {
-  return { ...rest, ...(decision ? { decision: withoutAnswers(decision) } : {}), children: children.map(withoutTexts) };
-}
-
-/** Keeps what may be asked about a request, and nothing else of it: no text of a message or an answer. */
+/** Keeps what may be asked about a request, and nothing else of it: no text of a message or an answer. Takes the texts out of its trace. */
 export function recordOf(call: Told, outcome: { readonly status: number; readonly stream: boolean; readonly error?: unknown }): Kept {
   const spans = outcome.error === undefined ? plainSpans(call) : undefined;
   if (spans) return new PlainRecord(call, spans, outcome);
-  const { id, identity, ledger } = call;
-  const trace = { ...call.trace, root: withoutTexts(call.trace.root) };
+  const { id, identity, ledger, trace } = call;
+  forgetTexts(trace.root, textRemover(trace.root));
   return { toJSON: () => tell({ id, identity, ledger, trace }, { ...outcome }) };
 }

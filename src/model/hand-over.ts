@@ -3,7 +3,7 @@ import type { ModelEvent } from "./events.ts";
 const ended = { done: true, value: undefined } as const;
 
 /** Decides at the first `next`, once; from then on it is the stream that was decided for. */
-class HandedOver implements AsyncIterator<ModelEvent, undefined> {
+class HandedOver implements AsyncIterableIterator<ModelEvent, undefined> {
   readonly #decide: () => Promise<AsyncIterable<ModelEvent>>;
   #begun = false;
   #over = false;
@@ -11,6 +11,10 @@ class HandedOver implements AsyncIterator<ModelEvent, undefined> {
 
   constructor(decide: () => Promise<AsyncIterable<ModelEvent>>) {
     this.#decide = decide;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 
   next(): Promise<IteratorResult<ModelEvent, undefined>> {
@@ -44,19 +48,28 @@ class HandedOver implements AsyncIterator<ModelEvent, undefined> {
  * it returns or throws; the stream that it returns has to end by itself.
  */
 export function handOver(decide: () => Promise<AsyncIterable<ModelEvent>>): AsyncIterable<ModelEvent> {
-  return { [Symbol.asyncIterator]: () => new HandedOver(decide) };
+  return new HandedOver(decide);
+}
+
+class Only implements AsyncIterableIterator<ModelEvent, undefined> {
+  #event: ModelEvent | undefined;
+
+  constructor(event: ModelEvent) {
+    this.#event = event;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<ModelEvent, undefined>> {
+    const value = this.#event;
+    this.#event = undefined;
+    return Promise.resolve(value ? { done: false, value } : ended);
+  }
 }
 
 /** A stream of one event. */
 export function only(event: ModelEvent): AsyncIterable<ModelEvent> {
-  let given = false;
-  return {
-    [Symbol.asyncIterator]: () => ({
-      next: () => {
-        if (given) return Promise.resolve(ended);
-        given = true;
-        return Promise.resolve({ done: false as const, value: event });
-      },
-    }),
-  };
+  return new Only(event);
 }

@@ -201,6 +201,12 @@ function parsedLine(line: string): HistoryRecord | undefined {
   }
 }
 
+/** What a record is known by. A program that wrote legs may have left out their order: such a leg is known by its line. */
+function placeOf(record: HistoryRecord, line: number): string {
+  if (record.type !== "leg") return `${record.requestId} itself`;
+  return "order" in record ? `${record.requestId} ${record.order}` : `line ${line}`;
+}
+
 /** Reads lines of history. Lines that are no records, or stand twice, are skipped and counted; an unknown version is an error. */
 export function parseHistory(text: string): {
   readonly legs: readonly LegRecord[];
@@ -211,11 +217,11 @@ export function parseHistory(text: string): {
   const requests: RequestRecord[] = [];
   const known = new Set<string>();
   let skipped = 0;
-  for (const line of text.split("\n")) {
+  for (const [number, line] of text.split("\n").entries()) {
     if (line.trim() === "") continue;
     const record = parsedLine(line);
     if (record && record.v !== HISTORY_VERSION) throw new Error(`history of version ${String(record.v)}; this gateway reads version 1`);
-    const place = record && `${record.requestId} ${record.type === "leg" ? record.order : "itself"}`;
+    const place = record && placeOf(record, number);
     if (place === undefined || known.has(place)) {
       skipped += 1;
       continue;

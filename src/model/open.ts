@@ -23,22 +23,31 @@ export type Gate = (event: ModelEvent) => boolean;
 export const firstContent: Gate = (event) => event.type === "batch" && (event.flags & CONTENT) !== 0;
 
 /** Replays what was held, then goes on with the iterator. Nothing is read until somebody asks. */
-function resume(held: ModelEvent[], iterator: AsyncIterator<ModelEvent>): AsyncIterable<ModelEvent> {
-  let at = 0;
-  return {
-    [Symbol.asyncIterator]: () => ({
-      next: () => {
-        const event = held[at];
-        if (event === undefined) return iterator.next();
-        at += 1;
-        return Promise.resolve({ done: false as const, value: event });
-      },
-      return: async () => {
-        await iterator.return?.();
-        return { done: true as const, value: undefined };
-      },
-    }),
-  };
+class Resumed implements AsyncIterableIterator<ModelEvent> {
+  readonly #held: readonly ModelEvent[];
+  readonly #iterator: AsyncIterator<ModelEvent>;
+  #at = 0;
+
+  constructor(held: readonly ModelEvent[], iterator: AsyncIterator<ModelEvent>) {
+    this.#held = held;
+    this.#iterator = iterator;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<ModelEvent>> {
+    const value = this.#held[this.#at];
+    if (value === undefined) return this.#iterator.next();
+    this.#at += 1;
+    return Promise.resolve({ done: false, value });
+  }
+
+  async return(): Promise<IteratorResult<ModelEvent>> {
+    await this.#iterator.return?.();
+    return { done: true, value: undefined };
+  }
 }
 
 /** Ends a stream that may still run, as after a fault of the gate. What the end itself throws is no news. */
@@ -66,7 +75,7 @@ export async function open(model: Model, request: ChatRequest, call: Call, gate:
       const shown = call.delivery === "stream" && gate(next.value);
       if (!shown && next.value.type !== "finish") continue;
       const discard = async () => void (await running.return?.());
-      return { ok: true, events: resume(held, running), discard };
+      return { ok: true, events: new Resumed(held, running), discard };
     }
   } catch (thrown) {
     await close(iterator);

@@ -7,29 +7,52 @@ export interface Scope extends Disposable {
   abort(reason: GatewayError): void;
 }
 
+/** A class and not a literal with `[Symbol.dispose]` in it: V8 makes those in C++, each time. */
+class OwnScope implements Scope {
+  readonly #parent: AbortSignal;
+  readonly #controller = new AbortController();
+  readonly #follow = (): void => this.#controller.abort(this.#parent.reason);
+
+  constructor(parent: AbortSignal) {
+    this.#parent = parent;
+    if (parent.aborted) this.#follow();
+    else parent.addEventListener("abort", this.#follow, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  abort(reason: GatewayError): void {
+    this.#controller.abort(reason);
+  }
+
+  [Symbol.dispose](): void {
+    this.#parent.removeEventListener("abort", this.#follow);
+  }
+}
+
+/** A scope that ends by itself after a time. */
+class Deadline extends OwnScope {
+  readonly #timer: Disposable;
+
+  constructor(call: Call, ms: number, reason: () => GatewayError) {
+    super(call.signal);
+    this.#timer = call.clock.timer(ms, () => this.abort(reason()));
+  }
+
+  override [Symbol.dispose](): void {
+    this.#timer[Symbol.dispose]();
+    super[Symbol.dispose]();
+  }
+}
+
 /** Opens a scope below `parent`. */
 export function openScope(parent: AbortSignal): Scope {
-  const controller = new AbortController();
-  const follow = () => controller.abort(parent.reason);
-  if (parent.aborted) follow();
-  else parent.addEventListener("abort", follow, { once: true });
-  return {
-    signal: controller.signal,
-    abort: (reason) => controller.abort(reason),
-    [Symbol.dispose]: () => parent.removeEventListener("abort", follow),
-  };
+  return new OwnScope(parent);
 }
 
 /** A scope that aborts after `ms` with the given code; undefined or infinite means never. */
 export function openDeadline(call: Call, ms: number | undefined, reason: () => GatewayError): Scope {
-  const scope = openScope(call.signal);
-  if (ms === undefined || ms === Infinity) return scope;
-  const timer = call.clock.timer(ms, () => scope.abort(reason()));
-  return {
-    ...scope,
-    [Symbol.dispose]: () => {
-      timer[Symbol.dispose]();
-      scope[Symbol.dispose]();
-    },
-  };
+  return ms === undefined || ms === Infinity ? new OwnScope(call.signal) : new Deadline(call, ms, reason);
 }

@@ -227,10 +227,22 @@ const READERS: Readonly<Record<AnswerKind, (text: string, rule: AnswerRule) => A
   auto: autoOf,
 };
 
+/** Readings under a rule, for as long as the rule lives: a panel reads a candidate when it comes and when it votes, and many say the same. */
+const readings = new WeakMap<AnswerRule, Map<string, Answer | undefined>>();
+/** Texts kept for one rule; a panel has no more. */
+const READINGS = 64;
+
 /**
  * The answer of a text under a rule; undefined when there is none to be told, or several: such a candidate is not usable for a vote.
  * Never throws, and takes time linear in the text (a `regex` rule: as its pattern does, on 20,000 characters).
  */
 export function extractAnswer(text: string, rule: AnswerRule): Answer | undefined {
-  return READERS[rule.kind](withoutThoughts(text), rule);
+  let known = readings.get(rule);
+  if (!known) readings.set(rule, (known = new Map()));
+  const before = known.get(text);
+  if (before !== undefined || known.has(text)) return before;
+  const answer = READERS[rule.kind](withoutThoughts(text), rule);
+  if (known.size >= READINGS) known.clear();
+  known.set(text, answer);
+  return answer;
 }

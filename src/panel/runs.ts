@@ -35,10 +35,10 @@ function agreementOf(finishes: readonly FinishEvent[]): Pick<FinishEvent, "agree
 
 /** Runs under way together. The first that fails ends those that still run in its scopes. */
 class Runs {
-  readonly #scopes: readonly Scope[];
+  readonly #scopes: readonly Pick<Scope, "abort">[];
   #failure: GatewayError | undefined;
 
-  constructor(scopes: readonly Scope[]) {
+  constructor(scopes: readonly Pick<Scope, "abort">[]) {
     this.#scopes = scopes;
   }
 
@@ -96,7 +96,7 @@ async function* streamed(inner: Model, n: number, request: ChatRequest, call: Ca
   using first = openScope(call.signal);
   // Once choice 0 has begun to show it is not cut: the error of another comes after its end.
   let shown = false;
-  const runs = new Runs([others, { ...first, abort: (reason) => (shown ? undefined : first.abort(reason)) }]);
+  const runs = new Runs([others, { abort: (reason) => (shown ? undefined : first.abort(reason)) }]);
   const run = enterRun(call, 0, first.signal);
   const opened = open(inner, requestOf(request, 0), run);
   const legs = Array.from({ length: n - 1 }, (_, i) => runs.start(inner, requestOf(request, i + 1), enterRun(call, i + 1, others.signal)));
