@@ -28,11 +28,19 @@ export function closingQuote(text: string, at: number): number {
   return end;
 }
 
-const escapes = /\\(?:["\\/bfnrt]|u[\da-fA-F]{4})/g;
+/** True when `literal`, latin1 text from a quote to its closing quote, is a JSON string: no control characters, only legal escapes. */
+export function isLegalString(literal: string): boolean {
+  try {
+    JSON.parse(literal);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
-/** True when `raw`, latin1 text that stands between the quotes of a string, has no control characters and only legal escapes. */
+/** The same of what stands between the quotes. Without an escape, one look is cheaper. */
 export function isLegalContent(raw: string): boolean {
-  return !/[^ -\xff]/.test(raw) && (!raw.includes("\\") || !raw.replace(escapes, "").includes("\\"));
+  return raw.includes("\\") ? isLegalString(`"${raw}"`) : !/[^ -\xff]/.test(raw);
 }
 
 /** A key as it stands between its quotes, decoded. */

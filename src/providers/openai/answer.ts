@@ -1,7 +1,7 @@
 import { isAscii, isUtf8 } from "node:buffer";
 import type { AssistantMessage, Choice, Completion, Logprobs } from "../../model/completion.ts";
 import { GatewayError } from "../../model/errors.ts";
-import { closingQuote, isLegalContent } from "../../model/json-scan.ts";
+import { closingQuote, isLegalString } from "../../model/json-scan.ts";
 import { inbandError } from "./errors.ts";
 import { canonicalText, finishReason, isDraft, type Draft } from "./message.ts";
 import { canonicalUsage, readUsage } from "./usage.ts";
@@ -160,7 +160,7 @@ function unreadUsage(text: string): Completion["usage"] {
   if (!plainHead.test(head) || !head.includes('"object":"chat.completion",') || head.includes('"usage":')) return undefined;
   if (!/"created":\d/.test(head)) return undefined;
   const end = closingQuote(text, at + shortest.length);
-  if (end < 0 || text.length - end > 2000 || !isLegalContent(text.slice(at + shortest.length, end))) return undefined;
+  if (end < 0 || text.length - end > 2000 || !isLegalString(text.slice(at + shortest.length - 1, end + 1))) return undefined;
   const rest = text.slice(end);
   const found = plainEnd.exec(rest);
   const counted = found && plainUsage.exec(rest.slice(found[0].length));
