@@ -10,7 +10,8 @@ function range([best, worst]: Plan["calls"]): string {
 
 function toolsOf({ tools }: Plan): string {
   if (tools === undefined) return "";
-  return tools === "refused" ? ", with tools: refused" : `, with tools: single model ${tools}`;
+  if (tools === "refused" || /\b(?:vote|pick|advice) of /.test(tools)) return `, with tools: ${tools}`;
+  return `, with tools: single model ${tools}`;
 }
 
 /** What a client has to know of a model before it asks: calls, latency, streaming, money. */

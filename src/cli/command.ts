@@ -19,6 +19,10 @@ export interface CommandSite {
   readonly io: Io;
   /** `--config`, when it was given. */
   readonly config?: string;
+  /** What was given besides options. */
+  readonly args?: readonly string[];
+  /** Options of the command's own. */
+  readonly flags?: Readonly<Record<string, unknown>>;
 }
 
 /** One command of the command line. */
@@ -27,8 +31,17 @@ export interface Command {
   /** One sentence for `chorale help`. */
   readonly summary: string;
   readonly options: NonNullable<ParseArgsConfig["options"]>;
+  /** What it takes besides options: `<model> [request.json]`. Without it, nothing. */
+  readonly takes?: string;
   /** Resolves with the exit code. A ConfigError is told by the caller. */
   run(site: CommandSite): Promise<number>;
+}
+
+/** Commands of one name that are told apart by a second word. */
+export interface CommandGroup {
+  readonly name: string;
+  readonly summary: string;
+  readonly commands: readonly Command[];
 }
 
 /** The option of every command that reads the config. */

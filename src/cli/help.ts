@@ -1,7 +1,7 @@
-import type { Command } from "./command.ts";
+import type { Command, CommandGroup } from "./command.ts";
 
 /** The text of `chorale help`. */
-export function helpText(commands: readonly Command[]): string {
+export function helpText(commands: readonly (Command | CommandGroup)[]): string {
   const width = Math.max(...commands.map(({ name }) => name.length));
   return [
     "Usage: chorale [command] [--config path]",

@@ -3,10 +3,13 @@ import { ConfigError } from "../config/config-error.ts";
 import type { Env } from "../config/interpolate.ts";
 import { didYouMean } from "../config/nearest.ts";
 import { check } from "./check.ts";
-import { configOption, type Command, type CommandSite, type Io } from "./command.ts";
+import { configOption, type Command, type CommandGroup, type CommandSite, type Io } from "./command.ts";
+import { explain } from "./explain.ts";
 import { helpText } from "./help.ts";
+import { learn } from "./learn.ts";
 import { models } from "./models.ts";
 import { schema } from "./schema.ts";
+import { UsageError } from "./usage-error.ts";
 
 const serve: Command = {
   name: "serve",
@@ -25,33 +28,41 @@ const help: Command = {
   },
 };
 
-const commands: readonly Command[] = [serve, check, models, schema, help];
+const commands: readonly (Command | CommandGroup)[] = [serve, check, explain, models, schema, learn, help];
 
-/** What the operator typed is wrong; the message says how. */
-class UsageError extends Error {}
-
-function commandOf(argv: readonly string[]): {
+interface Asked {
   readonly command: Command;
   readonly args: readonly string[];
-} {
+}
+
+function memberOf({ name, commands }: CommandGroup, [word, ...args]: readonly string[]): Asked {
+  const command = commands.find((one) => one.name === `${name} ${word}`);
+  if (command) return { command, args };
+  const words = commands.map((one) => one.name.slice(name.length + 1));
+  const wrong = word === undefined || word.startsWith("-") ? `${name}: say what` : `there is no command "${name} ${word}"`;
+  throw new UsageError(`${wrong}${didYouMean(word ?? "", words) || `; there are ${words.join(", ")}`}`);
+}
+
+function commandOf(argv: readonly string[]): Asked {
   const [first = "serve", ...rest] = argv;
   if (argv.includes("--help") || argv.includes("-h")) return { command: help, args: [] };
   if (first.startsWith("-")) return { command: serve, args: argv };
   const command = commands.find(({ name }) => name === first);
-  if (command) return { command, args: rest };
+  if (command) return "commands" in command ? memberOf(command, rest) : { command, args: rest };
   const names = commands.map(({ name }) => name);
   throw new UsageError(`there is no command "${first}"${didYouMean(first, names) || `; there are ${names.join(", ")}`}`);
 }
 
-function readOptions({ name, options }: Command, args: readonly string[]): Pick<CommandSite, "config"> {
+function readOptions({ name, options, takes }: Command, args: readonly string[]): Pick<CommandSite, "config" | "args" | "flags"> {
   try {
-    const { values } = parseArgs({
+    const { values, positionals } = parseArgs({
       args: [...args],
       options,
       strict: true,
-      allowPositionals: false,
+      allowPositionals: takes !== undefined,
     });
-    return typeof values["config"] === "string" ? { config: values["config"] } : {};
+    const given = { args: positionals, flags: values };
+    return typeof values["config"] === "string" ? { ...given, config: values["config"] } : given;
   } catch (cause) {
     // Node's message names the option; its hint about "--" would only confuse here.
     throw new UsageError(`${name}: ${(cause as Error).message.split(". ")[0]}`, { cause });

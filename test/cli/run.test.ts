@@ -69,7 +69,7 @@ describe("chorale", () => {
       out: "",
       err: 'there is no command "chekc"; did you mean "check"?\n',
     });
-    expect((await chorale(["xyzzy"])).err).toBe('there is no command "xyzzy"; there are serve, check, models, schema, help\n');
+    expect((await chorale(["xyzzy"])).err).toBe('there is no command "xyzzy"; there are serve, check, explain, models, schema, learn, help\n');
   });
 
   test.each([
@@ -87,7 +87,7 @@ describe("chorale", () => {
   test.each([["help"], ["--help"], ["check", "-h"]])("helps: %s", async (...argv) => {
     const { code, out } = await chorale(argv);
     expect(code).toBe(0);
-    for (const name of ["serve", "check", "models", "schema", "help"]) expect(out).toMatch(new RegExp(`^  ${name} +\\S`, "m"));
+    for (const name of ["serve", "check", "models", "schema", "learn", "help"]) expect(out).toMatch(new RegExp(`^  ${name} +\\S`, "m"));
   });
 });
 

@@ -1,0 +1,2 @@
+/** What the operator typed is wrong; the message says how. */
+export class UsageError extends Error {}
