@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { parse, stringify } from "yaml";
@@ -15,7 +15,8 @@ import { configJsonSchema, registries, type JsonSchema } from "../src/config/sch
 import { systemClock } from "../src/model/clock.ts";
 import { openPools } from "../src/upstream/pools.ts";
 
-const read = (path: string) => readFileSync(fileURLToPath(new URL(`../${path}`, import.meta.url)), "utf8");
+const root = fileURLToPath(new URL("..", import.meta.url));
+const read = (path: string) => readFileSync(join(root, path), "utf8");
 
 const readme = read("README.md");
 const settings = read("docs/config.md");
@@ -64,18 +65,21 @@ function together(): Sections {
   return whole;
 }
 
-test("the examples of the README are one legal config, with every kind in it", async () => {
+test("the examples of the README are one legal config", async () => {
   expect(yamlBlocks(readme).length).toBeGreaterThan(6);
   const whole = together();
   const { catalog, secrets } = await build(stringify(whole));
   expect(secrets).toContain("canary-of-openai_api_key");
-  const kinds = new Set(catalog.list().map(({ kind }) => kind));
-  expect([...registries.strategies.keys()].filter((kind) => !kinds.has(kind))).toEqual([]);
   const models = Object.keys(whole["models"] as Sections);
   expect(catalog.list().map(({ name }) => name)).toEqual(expect.arrayContaining(models));
   for (const { models: allowed } of whole["keys"] as readonly { readonly models: readonly string[] }[]) {
     expect(allowed.filter((name) => catalog.get(name) === undefined)).toEqual([]);
   }
+});
+
+test("the README lists every kind, with the way to its section", () => {
+  const listed = [...readme.matchAll(/^\| \[`([a-z-]+)`\]\(docs\/strategies\.md#\1\)/gm)].map(([, kind = ""]) => kind);
+  expect(listed.toSorted()).toEqual([...registries.strategies.keys()].toSorted());
 });
 
 test("check prints what the README shows of it", async () => {
@@ -169,6 +173,17 @@ test.each([...registries.strategies.keys()])("docs/config.md names every option 
     if (schema.default === undefined || typeof schema.default === "object" || path.includes("[]") || path.includes(".")) continue;
     expect(text).toMatch(new RegExp(`\\| \`${path}\` +\\| \`${JSON.stringify(schema.default).replaceAll(".", "\\.")}\` +\\|`));
   }
+});
+
+test("docs/config.md names every prompt, and none that is not there", () => {
+  const [, table = ""] = settings.split(/^\| kind +\| its prompts +\|\n/m);
+  const named = table
+    .slice(0, table.indexOf("\n\n"))
+    .split("\n")
+    .flatMap((row) => [...(row.split("|")[2] ?? "").matchAll(/`([a-z-]+)`/g)].map(([, prompt = ""]) => prompt));
+  const files = globSync("src/strategies/*/*.prompt.md", { cwd: root }).map((path) => basename(path, ".prompt.md"));
+  expect(files.length).toBeGreaterThan(2);
+  expect([...new Set(named)].toSorted()).toEqual(files.toSorted());
 });
 
 test("docs/config.md names every option of the providers", () => {
