@@ -4,6 +4,7 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { ensembles } from "./ensembles.ts";
 import { heapFlags, recipes } from "./gateway.ts";
 import { Helper, pin } from "./processes.ts";
 import type { Cores } from "./processes.ts";
@@ -20,6 +21,8 @@ const help = `npm run bench -- [options]
   --gateway <command>  another system in the gateway's place: a shell command that serves
                        POST /v1/chat/completions on HOST and PORT and asks BENCH_UPSTREAM (http://host:port);
                        \`--gateway floor\` compares the floor with itself: ratios must come out near 1
+  --ensembles          instead: what each text-level kind itself costs, CPU per leg beside the plain pass-through
+                       (about two minutes; with --quick half a minute, which is too short for figures); --only names kinds
   --store <kind>       memory (default) or sqlite
   --limits             rate limits and a budget on the key, too wide to bite
   --no-gate            exit code 0 even when a gate is exceeded (wrong answers stay an error)
@@ -31,6 +34,7 @@ const { values: options } = parseArgs({
     passes: { type: "string" },
     only: { type: "string" },
     gateway: { type: "string" },
+    ensembles: { type: "boolean", default: false },
     store: { type: "string", default: "memory" },
     limits: { type: "boolean", default: false },
     "no-gate": { type: "boolean", default: false },
@@ -41,7 +45,8 @@ const { values: options } = parseArgs({
 function plan(): Plan {
   const passes = Number(options.passes ?? (options.quick ? 2 : 6));
   if (!Number.isInteger(passes) || passes < 1) throw new Error("--passes is a whole number, 1 or more");
-  const only = options.only?.split(",") as RowName[] | undefined;
+  // Of ensembles it names kinds.
+  const only = options.ensembles ? undefined : (options.only?.split(",") as RowName[] | undefined);
   const unknown = only?.find((name) => !rowNames.includes(name));
   if (unknown !== undefined) throw new Error(`--only: no row "${unknown}"; rows are ${rowNames.join(", ")}`);
   if (options.quick)
@@ -103,16 +108,22 @@ async function bench(): Promise<number> {
   const cores = pin();
   const mock = new Helper(new URL("./mock.ts", import.meta.url));
   const upstreamPort = (await mock.hear()) as number;
+  const upstream = `http://127.0.0.1:${upstreamPort}`;
+  const note = (text: string): void => console.error(`bench: ${text}`);
+  if (options.ensembles) {
+    const faults = await ensembles({ mock, upstream, folder, cores, quick: options.quick, only: options.only?.split(","), note });
+    for (const text of faults) console.error(`bench: ${text}`);
+    return faults.length > 0 ? 1 : 0;
+  }
   const load = new Helper(new URL("./load.ts", import.meta.url));
   const { store, limits } = options;
   const setup = {
     folder,
-    upstream: `http://127.0.0.1:${upstreamPort}`,
+    upstream,
     store,
     limits,
     command: options.gateway,
   };
-  const note = (text: string): void => console.error(`bench: ${text}`);
   const schedule = new Schedule(planned, {
     mock,
     load,

@@ -1,6 +1,7 @@
 // The upstream: bare sockets and canned bytes, so that its own cost stays below that of what is measured.
 import { createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
+import { fitting } from "../test/support/fitting.ts";
 import { completions, streamEvents } from "./answers.ts";
 
 const chunkEveryMs = 5;
@@ -9,19 +10,44 @@ function whole(json: string): Buffer {
   return Buffer.from(`HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${json.length}\r\n\r\n${json}`, "latin1");
 }
 
+const streamHead = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n";
+
 /** A stream as the writes that make it; each event is an HTTP chunk, the head leaves with the first. */
 function frames(model: string, usage: boolean): Buffer[] {
   const framed = streamEvents(model, usage).map((event) => `${event.length.toString(16)}\r\n${event}\r\n`);
-  const head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n";
   return framed.map((text, index) => {
     const last = index === framed.length - 1 ? "0\r\n\r\n" : "";
-    return Buffer.from((index === 0 ? head : "") + text + last, "latin1");
+    return Buffer.from((index === 0 ? streamHead : "") + text + last, "latin1");
   });
 }
 
 const models = whole('{"object":"list","data":[]}');
 const plain = whole(completions.plain.json);
 const big = whole(completions.big.json);
+/** Members of ensembles, which differ: of answers that are all the same there is nothing to judge. */
+const members: Readonly<Record<string, { whole: Buffer; streamed: Buffer }>> = Object.fromEntries(
+  ["a", "b", "c"].map((name) => {
+    const json = completions.plain.json.replace("The choir", `Of ${name}: the choir`);
+    return [name, { whole: whole(json), streamed: streamedAtOnce(json) }];
+  }),
+);
+
+/** A whole answer as a stream of one text chunk: what each further chunk costs is in the rows of streams. */
+function streamedAtOnce(json: string): Buffer {
+  const { choices, usage, ...head } = JSON.parse(json) as { choices: { message: { content: string } }[]; usage: unknown };
+  const content = choices[0]?.message.content;
+  const chunk = (fields: object): string => `data: ${JSON.stringify({ ...head, object: "chat.completion.chunk", ...fields })}\n\n`;
+  const choice = (delta: object, reason: string | null): string => chunk({ choices: [{ index: 0, delta, finish_reason: reason }] });
+  const events = [
+    choice({ role: "assistant", content: "" }, null),
+    choice({ content }, null),
+    choice({}, "stop"),
+    chunk({ choices: [], usage }),
+    "data: [DONE]\n\n",
+  ].join("");
+  return Buffer.from(`${streamHead}${events.length.toString(16)}\r\n${events}\r\n0\r\n\r\n`, "latin1");
+}
+
 const paced = { bare: frames("paced", false), usage: frames("paced", true) };
 const burst = {
   bare: Buffer.concat(frames("burst", false)),
@@ -64,6 +90,25 @@ const pacer = new Pacer();
 /** Chat completions asked for since the start. */
 let served = 0;
 
+/** What a judge says: anything that fits the schema. In ensembles alone, whose own cost is measured, not that of unread verdicts. */
+function verdict(body: string): Buffer {
+  const { model, response_format: format } = JSON.parse(body) as {
+    model: string;
+    response_format: { json_schema: { schema: unknown } };
+  };
+  const content = JSON.stringify(fitting(format.json_schema.schema, 0));
+  return whole(
+    JSON.stringify({
+      id: "chatcmpl-Bench0000000000000000000000",
+      object: "chat.completion",
+      created: 1760000000,
+      model,
+      choices: [{ index: 0, message: { role: "assistant", content, refusal: null }, logprobs: null, finish_reason: "stop" }],
+      usage: { prompt_tokens: 120, completion_tokens: 12, total_tokens: 132 },
+    }),
+  );
+}
+
 function answer(socket: Socket, head: string, body: string): void {
   if (!head.startsWith("POST ")) {
     socket.write(models);
@@ -71,8 +116,17 @@ function answer(socket: Socket, head: string, body: string): void {
   }
   served += 1;
   const model = /"model"\s*:\s*"(?:[^"]*\/)?([^"/]+)"/.exec(body)?.[1];
+  if (body.includes('"json_schema"')) {
+    socket.write(verdict(body));
+    return;
+  }
   if (!/"stream"\s*:\s*true/.test(body)) {
-    socket.write(model === "big" ? big : plain);
+    socket.write(model === "big" ? big : (members[model ?? ""]?.whole ?? plain));
+    return;
+  }
+  const member = members[model ?? ""];
+  if (member !== undefined) {
+    socket.write(member.streamed);
     return;
   }
   const kind = /"include_usage"\s*:\s*true/.test(body) ? "usage" : "bare";

@@ -41,7 +41,7 @@ def model_path():
     return str(next(Path(package.origin).parent.glob("*.gguf")))
 
 
-def start_server(threads):
+def start_server(threads, pooling, predict):
     import xllamacpp  # late, so that end_with_stdin runs before 100 MB of library load
 
     params = xllamacpp.CommonParams()
@@ -51,7 +51,7 @@ def start_server(threads):
     params.port = 0
     params.n_parallel = 4
     params.n_ctx = 8192  # divided over the slots: 2048 tokens a request
-    params.n_predict = 512  # without max_tokens this model may repeat itself until the slot is full, for 40 s
+    params.n_predict = predict  # without max_tokens this model may repeat itself until the slot is full, for 40 s
     params.cache_ram_mib = 256  # the default would let the prompt cache grow to 8 GiB
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
@@ -60,6 +60,11 @@ def start_server(threads):
     params.ui = False
     params.cors_origins = ""  # no web page has any business here; the default allows them all
     params.verbosity = 2  # warnings and errors
+    if pooling is not None:
+        # Mean gives embeddings. Rank gives scores, of a head that this model was never trained with: good for the wire, not for ranking.
+        params.embedding = True
+        params.pooling_type = getattr(xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling.upper()}")
+        params.n_ctx = 2048
     return xllamacpp.Server(params)
 
 
@@ -82,12 +87,14 @@ def wait_until_healthy(url):
 def main():
     parser = argparse.ArgumentParser(description="Serves SmolLM2 on a free loopback port until stdin closes.")
     parser.add_argument("--threads", type=int, default=2, help="the engine's own default takes every core")
-    threads = parser.parse_args().threads
+    parser.add_argument("--pooling", choices=["mean", "rank"], help="serve /v1/embeddings or /v1/rerank instead of chat")
+    parser.add_argument("--predict", type=int, default=512, help="tokens of an answer that nobody bounded")
+    options = parser.parse_args()
 
     stdout = reserve_stdout()
     watcher = threading.Thread(target=end_with_stdin)
     watcher.start()
-    server = start_server(threads)
+    server = start_server(options.threads, options.pooling, options.predict)
     url = server.listening_address
     wait_until_healthy(url)
     print(json.dumps({"url": url, "model": MODEL}, separators=(",", ":")), file=stdout, flush=True)

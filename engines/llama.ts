@@ -25,11 +25,20 @@ export function engineAvailable(): boolean {
   return existsSync(stamp) && existsSync(python);
 }
 
+export interface LlamaOptions {
+  readonly threads?: number;
+  /** `mean` serves embeddings, `rank` scores of documents; without it, chat. */
+  readonly pooling?: "mean" | "rank";
+  /** Tokens of an answer that nobody bounded. */
+  readonly predict?: number;
+}
+
 /** Starts a llama.cpp server with SmolLM2; it ends with `close()` or with this process, however this process ends. */
-export async function startLlama(options: { threads?: number } = {}): Promise<Llama> {
+export async function startLlama({ threads = 2, pooling, predict = 512 }: LlamaOptions = {}): Promise<Llama> {
   if (!engineAvailable()) throw new Error("The local engine is not set up: run `npm run setup:engines`.");
   // Its own process group, so that Ctrl-C in a terminal lets the gateway drain before the engine goes.
-  const child = spawn(python, [script, "--threads", String(options.threads ?? 2)], {
+  const mode = pooling === undefined ? [] : ["--pooling", pooling];
+  const child = spawn(python, [script, "--threads", String(threads), "--predict", String(predict), ...mode], {
     detached: true,
     stdio: "pipe",
   });

@@ -2,15 +2,18 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { GatewayError, toGatewayError } from "./model/errors.ts";
-import { ChatRoute } from "./http/chat.ts";
+import { ChatRoute, chatDialect } from "./http/chat.ts";
+import type { Dialect, Reading } from "./http/dialect.ts";
 import { preflightHeaders } from "./http/cors.ts";
 import { sendError } from "./http/errors.ts";
+import { explainChat } from "./http/explain.ts";
 import { getEntered, setEntered, type Door } from "./http/door.ts";
 import { errorBody } from "./http/errors.ts";
 import { health, ready } from "./http/health.ts";
 import { getModel, listModels } from "./http/models.ts";
 import { getRequest } from "./http/requests.ts";
 import { newRequestId } from "./http/request-id.ts";
+import { deleteResponse, getResponse, listInputItems, responsesDialect } from "./http/responses.ts";
 import { version } from "./version.ts";
 
 export interface ServerOptions {
@@ -20,7 +23,7 @@ export interface ServerOptions {
 }
 
 const MAX_HOPS = 3;
-const METHODS = ["GET", "POST", "HEAD"] as const;
+const METHODS = ["GET", "POST", "HEAD", "DELETE"] as const;
 
 /** Paths that anybody may ask: a balancer has no key. */
 const open = new Set(["/health", "/ready"]);
@@ -109,11 +112,16 @@ function enter(door: Door, raw: IncomingMessage, reply: ServerResponse): boolean
 
 /** Routes in the order in which a request meets them. */
 function addRoutes(app: FastifyInstance, door: Door): void {
-  const chat = new ChatRoute(door);
-  const onChat = (request: FastifyRequest, reply: FastifyReply) => {
-    reply.hijack();
-    void chat.handle(request.raw, reply.raw, request.body instanceof Buffer ? request.body : Buffer.alloc(0));
+  /** A route of an inward dialect: it writes to the socket itself, its errors too. */
+  const asks = <R extends Reading>(dialect: Dialect<R>) => {
+    const route = new ChatRoute(door, dialect);
+    return (request: FastifyRequest, reply: FastifyReply) => {
+      reply.hijack();
+      void route.handle(request.raw, reply.raw, request.body instanceof Buffer ? request.body : Buffer.alloc(0));
+    };
   };
+  const onChat = asks(chatDialect);
+  const onResponses = asks(responsesDialect(door));
   /** A route that writes to the socket itself; what it throws becomes an error answer. */
   const plain =
     (route: (request: FastifyRequest, reply: ServerResponse) => void | Promise<void>) =>
@@ -126,6 +134,11 @@ function addRoutes(app: FastifyInstance, door: Door): void {
       }
     };
   const param = (request: FastifyRequest, name: string) => (request.params as Readonly<Record<string, string>>)[name] ?? "";
+  const aboutResponse = (route: typeof getResponse) =>
+    plain((request, reply) => {
+      const query = new URLSearchParams(request.url.split("?")[1] ?? "");
+      return route(door, getEntered(request.raw), reply, { id: param(request, "id"), query });
+    });
   app.get(
     "/health",
     plain(({ raw }, reply) => health(reply, getEntered(raw).headers)),
@@ -136,6 +149,10 @@ function addRoutes(app: FastifyInstance, door: Door): void {
   );
   for (const base of ["/v1", ""]) {
     app.post(`${base}/chat/completions`, onChat);
+    app.post(`${base}/responses`, onResponses);
+    app.get(`${base}/responses/:id`, aboutResponse(getResponse));
+    app.delete(`${base}/responses/:id`, aboutResponse(deleteResponse));
+    app.get(`${base}/responses/:id/input_items`, aboutResponse(listInputItems));
     app.get(
       `${base}/models`,
       plain(({ raw }, reply) => listModels(getEntered(raw), reply)),
@@ -145,6 +162,10 @@ function addRoutes(app: FastifyInstance, door: Door): void {
       plain((request, reply) => getModel(getEntered(request.raw), reply, param(request, "*"))),
     );
   }
+  app.post(
+    "/v1/chorale/explain",
+    plain(({ raw, body }, reply) => explainChat(getEntered(raw), reply, raw.headers, body instanceof Buffer ? body : Buffer.alloc(0))),
+  );
   app.get(
     "/v1/chorale/requests/:id",
     plain((request, reply) => getRequest(door, getEntered(request.raw), reply, param(request, "id"))),

@@ -136,9 +136,20 @@ describe.each([
   [
     "strategies",
     [...strategies.values()].map(({ level, kind }) => `strategies/${level}/${kind}`),
-    ["strategies/define.ts", "strategies/members.ts", "strategies/settling.ts", "strategies/talk.ts", "strategies/written.ts"],
+    [
+      "strategies/define.ts",
+      "strategies/members.ts",
+      "strategies/settling.ts",
+      "strategies/talk.ts",
+      "strategies/tool-turns.ts",
+      "strategies/written.ts",
+    ],
   ],
-  ["providers", [...providers.keys()].map((kind) => `providers/${kind}`), ["providers/define.ts"]],
+  [
+    "providers",
+    [...providers.keys()].map((kind) => `providers/${kind}`),
+    ["providers/define.ts", ...files.filter((file) => file.startsWith("providers/translate/"))],
+  ],
 ])("%s", (folder, kinds, shared) => {
   /** The kind that a file belongs to: `demo.ts`, `demo-quiz.ts` and `openai/leaf.ts` are parts of one each. */
   const kindOf = (file: string) =>

@@ -3,41 +3,55 @@ import { GatewayError } from "../model/errors.ts";
 import type { ModelEvent } from "../model/events.ts";
 import type { Model } from "../model/model.ts";
 import type { ChatRequest } from "../model/request.ts";
+import type { Incapable } from "./incapable.ts";
 
-/** The slot was empty before this model was asked: nothing went out, so it is no leg, and its span ends here. */
-function noAttempt(upstream: string, { span, clock }: Call): GatewayError {
-  const message = `No attempt is left for ${upstream}: the others of this request have used them up.`;
-  const error = new GatewayError("attempts_exhausted", message, { upstream, attempts: 0 });
+/** Nothing went out, so it is no leg, and its span ends here. */
+function unasked(error: GatewayError, { span, clock }: Call): GatewayError {
   span.status = "failed";
-  span.error = { code: error.code, message };
+  span.error = { code: error.code, message: error.message };
   span.endMs = clock.now();
   return error;
+}
+
+/** The slot was empty before this model was asked. */
+function noAttempt(upstream: string): GatewayError {
+  const message = `No attempt is left for ${upstream}: the others of this request have used them up.`;
+  return new GatewayError("attempts_exhausted", message, { upstream, attempts: 0 });
 }
 
 /** Not a generator: it would stand on the path of every event. */
 class Attempt implements AsyncIterable<ModelEvent> {
   readonly #leaf: Model;
+  readonly #limits: Incapable;
   readonly #request: ChatRequest;
   readonly #call: Call;
 
-  constructor(leaf: Model, request: ChatRequest, call: Call) {
+  constructor(leaf: Model, limits: Incapable, request: ChatRequest, call: Call) {
     this.#leaf = leaf;
+    this.#limits = limits;
     this.#request = request;
     this.#call = call;
   }
 
   [Symbol.asyncIterator](): AsyncIterator<ModelEvent> {
     const call = this.#call;
-    if (!call.slot.take()) throw noAttempt(this.#leaf.name, call);
+    if (this.#request.source.buffer.length > this.#limits.quietBytes) {
+      const why = this.#limits.why(this.#request);
+      if (why) throw unasked(why, call);
+    }
+    if (!call.slot.take()) throw unasked(noAttempt(this.#leaf.name), call);
     return this.#leaf.stream(this.#request, call)[Symbol.asyncIterator]();
   }
 }
 
-/** A leaf that takes an attempt of its slot for each call, so that a request makes so many calls whatever stands round the leaf. */
-export function attempted(leaf: Model): Model {
+/**
+ * A leaf that takes an attempt of its slot for each call, so that a request makes so many calls whatever stands round the leaf. What it is known
+ * not to take it refuses by name, before anything is spent.
+ */
+export function attempted(leaf: Model, limits: Incapable): Model {
   const { name } = leaf;
   return {
     name,
-    stream: (request, call) => new Attempt(leaf, request, call),
+    stream: (request, call) => new Attempt(leaf, limits, request, call),
   };
 }

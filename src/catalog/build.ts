@@ -7,6 +7,7 @@ import { memoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";
 import type { Pools } from "../upstream/pools.ts";
 import { openCatalog, type Catalog, type Entry } from "./catalog.ts";
+import { explainer } from "./explain.ts";
 import { LeafShelf, type Provided } from "./leaves.ts";
 import { wrapsFor } from "./record-wraps.ts";
 import type { Recorder } from "./record.ts";
@@ -74,7 +75,8 @@ export async function buildCatalog(config: Config, deps: CatalogDeps): Promise<C
   const built = names.map((name) => [name, tree.virtual(name, ["models", name])] as const);
   if (problems.length > 0) throw new ConfigError(problems, config.origin.file);
   const entries = new Map(built.map(([name, model]) => [name, toEntry(name, model, leaves)]));
-  const catalog = openCatalog(entries, leaves, draws);
+  const explain = explainer({ part: (plan) => tree.part(plan), planned: (node) => tree.planned(node), leaf: (plan) => leaves.of(plan) });
+  const catalog = openCatalog(entries, leaves, explain, draws);
   for (const key of config.keys) warnOfKey(key, catalog, warn);
   return catalog;
 }

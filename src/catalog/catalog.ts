@@ -1,8 +1,10 @@
 import type { Price } from "../config/nodes.ts";
+import type { Embedder, Passage, Reranker } from "../model/leaves.ts";
 import type { Model } from "../model/model.ts";
 import type { Plan } from "../model/plan.ts";
 import type { Capabilities } from "../providers/define.ts";
 import type { DrawsFor } from "./record-wraps.ts";
+import type { Explain } from "./explain.ts";
 import { bareName, nearestModels } from "./names.ts";
 
 /** A model by the name that a client may ask for. */
@@ -22,6 +24,12 @@ export interface Entry {
   readonly provider?: string;
   readonly price?: Price;
   readonly capabilities?: Capabilities;
+  /** Of a leaf: what it embeds with, where it does. */
+  readonly embedder?: () => Embedder | undefined;
+  /** Of a leaf: what it scores documents with, where it does. */
+  readonly reranker?: () => Reranker | undefined;
+  /** Of a leaf: an endpoint of its server that bodies pass through, in the frames of chat. */
+  readonly passage?: (endpoint: Passage) => Model | undefined;
 }
 
 /** Every model there is, built once at boot. */
@@ -32,6 +40,8 @@ export interface Catalog {
   nearest(name: string, allowed?: (name: string) => boolean): readonly string[];
   /** Virtual models, then the listed models of each provider. */
   list(): readonly Entry[];
+  /** Tells what a request to a model of this catalog would do. */
+  readonly explain: Explain;
   /** Chance for a request, while history is written or replayed. */
   readonly draws?: DrawsFor;
 }
@@ -54,7 +64,7 @@ function bareNames(listed: readonly Entry[]): ReadonlyMap<string, Entry> {
 }
 
 /** The names over models that were built. */
-export function openCatalog(virtual: ReadonlyMap<string, Entry>, leaves: Leaves, draws?: DrawsFor): Catalog {
+export function openCatalog(virtual: ReadonlyMap<string, Entry>, leaves: Leaves, explain: Explain, draws?: DrawsFor): Catalog {
   const all = Object.freeze([...virtual.values(), ...leaves.listed]);
   const bare = bareNames(leaves.listed);
   const names = all.map(({ name }) => name);
@@ -66,6 +76,7 @@ export function openCatalog(virtual: ReadonlyMap<string, Entry>, leaves: Leaves,
     },
     nearest: (name: string, allowed: (name: string) => boolean = () => true) => nearestModels(name, names.filter(allowed)),
     list: () => all,
+    explain,
     ...(draws ? { draws } : {}),
   });
 }

@@ -1,5 +1,6 @@
 import type { ProviderCommon, Price } from "../config/nodes.ts";
 import { leafPlan, type Plan } from "../model/plan.ts";
+import type { Passage } from "../model/leaves.ts";
 import type { Model } from "../model/model.ts";
 import { answerTimes } from "../panel/runs.ts";
 import type { ProviderInstance } from "../providers/define.ts";
@@ -165,6 +166,16 @@ export class LeafShelf implements Leaves {
     const capabilities = instance.capabilities(model);
     const frame = (inner: Model) => retried(attempted(observeLeaf(this.#wraps.leaf(inner, capabilities), price)));
     const asked = frame(instance.chat(model));
+    const embedder = once(() => embedderOver(instance.embedder?.(model), frame));
+    const reranker = once(() => rerankerOver(instance.reranker?.(model), frame));
+    // No part of history: a replay gives what was said in chats.
+    const passing = (inner: Model | undefined) => inner && retried(attempted(observeLeaf(inner, price)));
+    const passages = {
+      completions: once(() => passing(instance.passage?.("completions", model))),
+      embeddings: once(() => passing(instance.passage?.("embeddings", model))),
+      moderations: once(() => passing(instance.passage?.("moderations", model))),
+      rerank: once(() => passing(instance.passage?.("rerank", model))),
+    };
     const entry: Entry = Object.freeze({
       name: `${provider}/${model}`,
       kind: "leaf",
@@ -176,11 +187,14 @@ export class LeafShelf implements Leaves {
       provider,
       ...(price ? { price } : {}),
       capabilities,
+      embedder,
+      reranker,
+      passage: (endpoint: Passage) => passages[endpoint](),
     });
     this.#entries.set(plan, entry);
     this.#offers.set(plan, {
-      embedder: once(() => embedderOver(instance.embedder?.(model), frame)),
-      reranker: once(() => rerankerOver(instance.reranker?.(model), frame)),
+      embedder,
+      reranker,
     });
     return entry;
   }

@@ -65,11 +65,19 @@ const neverBuilt = () => Promise.reject(new GatewayError("internal", "This model
 const noEmbedder: Embedder = { name: "broken", embed: neverBuilt };
 const noReranker: Reranker = { name: "broken", rerank: neverBuilt };
 
+/** What a plan was made of. */
+export interface Part {
+  readonly strategy: Strategy;
+  readonly options: unknown;
+  readonly budget?: NodeBudget | undefined;
+}
+
 /** Builds the virtual models depth-first, each once, and notes every problem with its place. */
 export class Tree {
   readonly #deps: TreeDeps;
   readonly #virtual = new Map<string, Built>();
   readonly #plans = new WeakMap<object, Plan>();
+  readonly #parts = new WeakMap<Plan, Part>();
   #building: readonly string[] = [];
 
   constructor(deps: TreeDeps) {
@@ -93,6 +101,11 @@ export class Tree {
     this.#building = before;
     this.#virtual.set(name, built);
     return built;
+  }
+
+  /** What the plan of a strategy was made of; undefined for a leaf. */
+  part(plan: Plan): Part | undefined {
+    return this.#parts.get(plan);
   }
 
   #wrong(path: Path, message: string): Built {
@@ -178,6 +191,7 @@ export class Tree {
     if (!made) return broken;
     open.checkPrompts();
     this.#plans.set(node, made.plan);
+    this.#parts.set(made.plan, { strategy, options: options.value, budget });
     const height = open.height();
     if (height === DEEPEST + 1) this.#wrong(place.path, `${height} strategies stand inside each other here; at most ${DEEPEST} may`);
     if (budget) this.#warnOfBudget(budget, made.plan, place.path);
@@ -204,7 +218,7 @@ export class Tree {
 
   #worstUsd(node: Node, { promptTokens, completionTokens }: Usage): number | undefined {
     const { leaves } = this.#deps;
-    const { plan } = this.#planned(node);
+    const { plan } = this.planned(node);
     const price = (of: Plan) => leaves.of(of)?.price;
     return leavesOf(plan).every((leaf) => price(leaf) !== undefined)
       ? worstUsd(plan, price, { promptTokens, completionTokens })
@@ -215,7 +229,7 @@ export class Tree {
     try {
       return {
         model: strategy.build(options, site),
-        plan: strategy.plan(options, (node) => this.#planned(node)),
+        plan: strategy.plan(options, (node) => this.planned(node)),
       };
     } catch (thrown) {
       if (!(thrown instanceof OptionError)) throw thrown;
@@ -225,7 +239,7 @@ export class Tree {
   }
 
   /** The plan of a node that was built as somebody's child. */
-  #planned(node: Node): Planned {
+  planned(node: Node): Planned {
     if (typeof node === "string") {
       const virtual = this.#virtual.get(node);
       if (virtual) return { title: node, plan: virtual.planned.plan };
@@ -240,7 +254,10 @@ export class Tree {
   #pure({ kind, ...keys }: Exclude<Node, string>): Plan {
     const strategy = this.#deps.registries.strategies.get(kind);
     const options = strategy?.options.safeParse(splitKeys(keys, nodeCommon).rest);
-    return strategy && options?.success ? strategy.plan(options.data, (node) => this.#planned(node)) : leafPlan;
+    if (!strategy || !options?.success) return leafPlan;
+    const plan = strategy.plan(options.data, (node) => this.planned(node));
+    this.#parts.set(plan, { strategy, options: options.data });
+    return plan;
   }
 
   #warnOfBudget({ usd }: NodeBudget, plan: Plan, path: Path): void {

@@ -38,8 +38,35 @@ const modelPrice = z
 /** US dollars per million tokens. */
 export type Price = z.output<typeof modelPrice>;
 
+const can = (what: string) => z.boolean().exactOptional().describe(what);
+
+const modelCapabilities = z
+  .strictObject({
+    schema: can("Enforces a JSON Schema by itself."),
+    tools: can("Calls tools."),
+    logprobs: can("Tells log-probabilities."),
+    images: can("Sees images."),
+    audio: can("Hears and speaks."),
+    files: can("Reads documents."),
+    continuation: can("Goes on with an assistant's message that stands last."),
+    tokenise: can("Tells its tokens without generating any."),
+    adapters: can("Takes adapters with a request."),
+    contextLength: z.int().min(1).exactOptional().describe("Tokens of prompt and answer together."),
+    maxOutput: z.int().min(1).exactOptional().describe("The most tokens that it writes."),
+    choices: z.literal("one").exactOptional().describe("Has no `n`: independent runs instead."),
+  })
+  .describe("What a model can do. What is left out stays as it is known; what nobody knows counts as able.");
+
 /** Keys of every provider that are not options of its kind. */
 export const providerCommon = z.strictObject({
+  capabilities: z
+    .record(z.string(), modelCapabilities)
+    .default({})
+    .describe('What its models can do, by model; "*" is every model. They win over what is known of them.'),
+  probe: z
+    .boolean()
+    .default(true)
+    .describe("Ask it after the start what its models can do, where its dialect tells that for nothing."),
   prices: z.record(z.string(), modelPrice).default({}).describe("Prices by model; they win over the price list."),
   models: z
     .union([z.literal("*"), z.array(z.string().min(1))], {

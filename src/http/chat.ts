@@ -4,13 +4,14 @@ import { openBudget, unbounded } from "../model/budget.ts";
 import { noTimeouts, type Call } from "../model/call.ts";
 import { GatewayError, toGatewayError } from "../model/errors.ts";
 import { newLedger } from "../model/ledger.ts";
-import { chatRequest, readSource, type ChatRequest } from "../model/request.ts";
+import { chatRequest, readSource, type ChatRequest, type Source } from "../model/request.ts";
 import { newSlot } from "../model/slot.ts";
 import { newTrace } from "../model/trace.ts";
 import type { Lease } from "../store/store.ts";
 import type { Asked } from "./asked.ts";
 import type { Asker } from "./auth.ts";
 import { closeRequest, type Outcome } from "./closing.ts";
+import type { Dialect, Reading } from "./dialect.ts";
 import { getEntered, type Door, type Entered, type Served } from "./door.ts";
 import { sendError } from "./errors.ts";
 import { onHangUp } from "./hang-up.ts";
@@ -24,21 +25,35 @@ const MAX_DEPTH = 200;
 const ASSUMED_TOKENS = 1024;
 const LEASE_MS = 15 * 60_000;
 
-/** Reads a chat request and checks what can be checked without a model. */
-export function readChat(body: Buffer): { request: ChatRequest } {
+/** Reads the JSON of a request; what it says is not looked at. */
+export function readJson(body: Buffer): ReturnType<typeof readSource> {
   let parsed;
   try {
     parsed = readSource(body);
   } catch (thrown) {
     throw new GatewayError("invalid_request", "The request body is not valid JSON.", { cause: thrown });
   }
-  const { scan } = parsed.source;
-  if (scan.depth > MAX_DEPTH) throw new GatewayError("invalid_request", `The request body nests deeper than ${MAX_DEPTH} levels.`);
-  const checked = checkChatBody(parsed.body);
+  if (parsed.source.scan.depth > MAX_DEPTH)
+    throw new GatewayError("invalid_request", `The request body nests deeper than ${MAX_DEPTH} levels.`);
+  return parsed;
+}
+
+/** Refuses a body in which a top-level key stands twice: who reads it next might take the other one. */
+export function refuseDuplicate({ scan }: Source): void {
   if (scan.duplicate !== undefined)
     throw new GatewayError("invalid_request", "The request body has the same key twice.", { param: scan.duplicate.slice(0, 200) });
+}
+
+/** Reads a chat request and checks what can be checked without a model. */
+export function readChat(body: Buffer): Reading {
+  const parsed = readJson(body);
+  const checked = checkChatBody(parsed.body);
+  refuseDuplicate(parsed.source);
   return { request: chatRequest(checked, parsed.source) };
 }
+
+/** The dialect that is the internal form itself. */
+export const chatDialect: Dialect = { idPrefix: "chatcmpl-", read: readChat, whole: answerWhole, stream: answerStream, fail: sendError };
 
 /** Who asks, of which models. */
 export interface Finding {
@@ -84,12 +99,14 @@ const limitMessages = {
   budget: "The budget of this key is spent for now.",
 } as const;
 
-/** Serves `POST /v1/chat/completions`. */
-export class ChatRoute {
+/** Serves `POST /v1/chat/completions`, and every other dialect that is a chat inside. */
+export class ChatRoute<R extends Reading = Reading> {
   readonly #door: Door;
+  readonly #dialect: Dialect<R>;
 
-  constructor(door: Door) {
+  constructor(door: Door, dialect: Dialect<R>) {
     this.#door = door;
+    this.#dialect = dialect;
   }
 
   /** Answers one request. Never rejects: whatever happens becomes an answer, a frame or a closed socket. */
@@ -97,6 +114,7 @@ export class ChatRoute {
     const entered = getEntered(raw);
     const controller = new AbortController();
     const { inFlight } = this.#door;
+    const dialect = this.#dialect;
     onHangUp(reply, controller);
     let call: Call | undefined;
     let lease: Lease | undefined;
@@ -104,18 +122,20 @@ export class ChatRoute {
     let outcome: Outcome = { status: 500, stream: false };
     try {
       inFlight.enter(controller);
-      const { request } = readChat(body);
+      const read = dialect.read(body, entered);
+      const reading = read instanceof Promise ? await read : read;
+      const { request } = reading;
       const narrowing = readNarrowing(request.body["chorale"], raw.headers);
-      const asked: Asked = { entered, entry: findModel(entered, request), request, narrowing };
+      const asked: Asked<R> = { entered, entry: findModel(entered, request), request, narrowing, reading };
       lease = await this.#admit(asked);
       call = this.#call(asked, controller.signal);
       deadline = this.#deadline(controller, narrowing);
-      outcome = request.body.stream === true ? await answerStream(asked, call, reply) : await answerWhole(asked, call, reply);
+      outcome = request.body.stream === true ? await dialect.stream(asked, call, reply) : await dialect.whole(asked, call, reply);
     } catch (thrown) {
       const error = toGatewayError(thrown, controller.signal);
       if (error.code === "internal") this.#door.log.warn({ requestId: entered.requestId, cause: stackOf(error) }, "the gateway failed");
       outcome = { status: error.status, stream: false, error };
-      sendError(reply, error, entered.headers);
+      dialect.fail(reply, error, entered.headers);
     } finally {
       // Not `using`: in V8 it still costs more than all of this function.
       deadline?.[Symbol.dispose]();
@@ -160,7 +180,11 @@ export class ChatRoute {
     const trace = newTrace(entered.startMs, narrowing.expose === "full");
     return {
       id: entered.requestId,
-      identity: { id: `chatcmpl-${entered.requestId.slice(4)}`, model: request.body.model, created: Math.floor(clock.wall() / 1000) },
+      identity: {
+        id: `${this.#dialect.idPrefix}${entered.requestId.slice(4)}`,
+        model: request.body.model,
+        created: Math.floor(clock.wall() / 1000),
+      },
       principal: entered.asker,
       signal,
       delivery: request.body.stream === true ? "stream" : "unary",

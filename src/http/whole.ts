@@ -7,13 +7,13 @@ import { answerHeaders, usd } from "./answer-headers.ts";
 import { rootCall, type Asked } from "./asked.ts";
 import type { Outcome } from "./closing.ts";
 import { extensionOf } from "./extension.ts";
-import { completionPieces } from "./openai/completion.ts";
+import { completionPieces, type Pieces } from "./openai/completion.ts";
 
 const answered: Outcome = { status: 200, stream: false };
 
 /** Answers a request as one JSON body. Throws what the model throws; nothing has gone out then. */
 export async function answerWhole(asked: Asked, call: Call, reply: ServerResponse): Promise<Outcome> {
-  const { entry, request, narrowing, entered } = asked;
+  const { entry, request, narrowing } = asked;
   const child = rootCall(call, entry);
   const result = await complete(entry.model, request, child);
   if (!result.ok) throw result.error;
@@ -24,6 +24,17 @@ export async function answerWhole(asked: Asked, call: Call, reply: ServerRespons
     summed: call.ledger.legs.length > 1,
     extension: narrowing.expose === "none" ? undefined : extensionOf(call, narrowing.expose, call.clock.now()),
   });
+  sendWhole(asked, call, { reply, pieces });
+  if (!asked.entered.served.logContent) return answered;
+  return { status: 200, stream: false, content: { messages: request.body.messages, answer: textOf(completion) } };
+}
+
+/** Sends a whole answer's JSON. Strings among the pieces are latin1. */
+export function sendWhole(
+  { entered, entry }: Asked,
+  call: Call,
+  { reply, pieces }: { readonly reply: ServerResponse; readonly pieces: Pieces },
+): void {
   let length = 0;
   for (const piece of pieces) length += piece.length;
   const headers = ["content-type", "application/json", "content-length", String(length), ...entered.headers, ...answerHeaders(call, entry)];
@@ -32,6 +43,4 @@ export async function answerWhole(asked: Asked, call: Call, reply: ServerRespons
   reply.writeHead(200, headers);
   for (let index = 0; index < pieces.length - 1; index += 1) reply.write(pieces[index], "latin1");
   reply.end(pieces.at(-1), "latin1");
-  if (!entered.served.logContent) return answered;
-  return { status: 200, stream: false, content: { messages: request.body.messages, answer: textOf(completion) } };
 }

@@ -45,6 +45,15 @@ function addCall(choice: PartialChoice, delta: Delta & { readonly type: "tool-ca
   choice.calls.set(delta.index, { id, name, custom, text: [text], extra });
 }
 
+/** The deprecated `function_call` comes in fragments too; of all other fields the last counts. */
+function addFields({ fields }: PartialChoice, { function_call: call, ...others }: Readonly<Record<string, unknown>>): void {
+  Object.assign(fields, others);
+  if (typeof call !== "object" || call === null) return;
+  const known = (fields["function_call"] ?? {}) as { readonly arguments?: string };
+  const more = call as { readonly arguments?: string };
+  fields["function_call"] = { ...known, ...more, arguments: (known.arguments ?? "") + (more.arguments ?? "") };
+}
+
 function addDelta(choice: PartialChoice, delta: Delta): void {
   switch (delta.type) {
     case "text":
@@ -61,7 +70,7 @@ function addDelta(choice: PartialChoice, delta: Delta): void {
       choice.refusalLogprobs.push(...delta.refusal);
       return;
     case "extra":
-      Object.assign(choice.fields, delta.fields);
+      addFields(choice, delta.fields);
       return;
     case "end":
       choice.end = delta;
@@ -83,7 +92,7 @@ function toMessage(choice: PartialChoice): AssistantMessage {
   return {
     ...choice.fields,
     role: "assistant",
-    content: text === "" && (calls.length > 0 || refusal !== "") ? null : text,
+    content: text === "" && (calls.length > 0 || refusal !== "" || choice.fields["function_call"] !== undefined) ? null : text,
     refusal: refusal === "" ? null : refusal,
     ...(reasoning === "" ? {} : { reasoning_content: reasoning }),
     ...(calls.length === 0 ? {} : { tool_calls: calls }),

@@ -3,6 +3,8 @@ const table = {
   //                      status  type                      code                       retry  elsewhere
   invalid_request: [400, "invalid_request_error", null, false, false],
   unsupported_parameter: [400, "invalid_request_error", "unsupported_parameter", false, false],
+  /** A model that is known not to take what the request needs; `param` tells what. */
+  incapable: [400, "invalid_request_error", "unsupported_parameter", false, true],
   context_length_exceeded: [400, "invalid_request_error", "context_length_exceeded", false, true],
   content_filter: [400, "invalid_request_error", "content_filter", false, false],
   unauthenticated: [401, "invalid_request_error", "invalid_api_key", false, false],
@@ -158,7 +160,8 @@ export function allFailed(what: string, errors: readonly GatewayError[]): Gatewa
   const lines = legs.map(line).join("; ");
   const retryAfterMs = smallestRetryAfter(legs);
   const [leg] = legs;
-  if (leg && leg.status < 499 && !leg.elsewhere && legs.every((error) => error.code === leg.code)) return leg;
+  const isOwn = leg !== undefined && leg.status < 499 && (!leg.elsewhere || leg.code === "incapable");
+  if (isOwn && legs.every((error) => error.code === leg.code)) return leg;
   const details: ErrorDetails = {
     causes: errors,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),

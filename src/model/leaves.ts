@@ -14,6 +14,13 @@ export interface Reranker {
   rerank(query: string, documents: readonly string[], call: Call): Promise<readonly number[]>;
 }
 
+/**
+ * An endpoint beside chat that a leaf passes through, as a Model: its request is the client's body of that endpoint, with no messages in it. Of
+ * `completions` the answer is batches or a completion; of the others one `finish`, whose completion has no choices, the server's `bytes` and what
+ * they say as `extra.answer`.
+ */
+export type Passage = "completions" | "embeddings" | "moderations" | "rerank";
+
 export interface TokenStep {
   readonly token: string;
   /** Natural logarithm. */

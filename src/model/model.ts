@@ -1,4 +1,5 @@
 import type { Call } from "./call.ts";
+import type { GatewayError } from "./errors.ts";
 import type { ModelEvent } from "./events.ts";
 import type { ChatRequest } from "./request.ts";
 
@@ -18,4 +19,9 @@ export interface Model {
   /** Path in the config, such as `smart/steps[0]` or `openai/gpt-5`. For logs, traces and errors. */
   readonly name: string;
   stream(request: ChatRequest, call: Call): AsyncIterable<ModelEvent>;
+  /**
+   * Why it can not take this request, where that is known before anybody is asked: a part that it does not read, tools, a prompt that is too
+   * long. Undefined means that it may; without the method nothing is known. A strategy chooses among children who may.
+   */
+  unable?(request: ChatRequest): GatewayError | undefined;
 }

@@ -61,6 +61,11 @@ function read(text: string): JsonFound | undefined {
   return key === undefined ? undefined : { key, shown: text, structured: typeof parsed.value === "object" && parsed.value !== null };
 }
 
+/** What a text that is JSON and nothing else is compared by; undefined when it is none. */
+export function jsonKey(text: string): string | undefined {
+  return read(text)?.key;
+}
+
 const FENCE = /```[\w+-]{0,20}[ \t]*\r?\n([\s\S]*?)```/g;
 
 /** The last fenced block that is JSON. */

@@ -1,6 +1,8 @@
 import type { Call } from "../model/call.ts";
+import type { Completion } from "../model/completion.ts";
 import { allFailed, GatewayError } from "../model/errors.ts";
 import { gather, type Candidate, type Gathered } from "../model/gather.ts";
+import { tellLeftOut } from "./capable.ts";
 import type { Validator } from "./schema.ts";
 import { seatsOf, type Asking, type Seating } from "./seats.ts";
 import { emptiness, isCut, isRefusal, saidBy } from "./usable.ts";
@@ -33,6 +35,8 @@ export interface Needs {
   readonly validator?: Validator | undefined;
   /** Why a text, which is no refusal, does not count. Must not throw. */
   readonly unusable?: (text: string) => string | undefined;
+  /** Says why an answer does not count, instead of all rules for texts: for turns whose answers may be calls. Must not throw. */
+  readonly unfit?: (completion: Completion) => string | undefined;
   /** Called for each whole answer as it comes; once the quorum is met a reason ends the gathering. Must not throw. */
   readonly stop?: (candidate: Weighed) => string | undefined;
 }
@@ -100,6 +104,7 @@ export async function poll(assembly: Assembly, request: Asking, call: Call, need
     ...(quorum.deadlineMs === undefined ? {} : { deadlineMs: quorum.deadlineMs }),
     ...(quorum.hedge === undefined ? {} : { hedge: quorum.hedge }),
     unusable(completion) {
+      if (needs.unfit) return needs.unfit(completion);
       const empty = emptiness(completion, refusals);
       if (empty !== undefined || isRefusal(completion)) return empty;
       const text = saidBy(completion);
@@ -117,6 +122,10 @@ export async function poll(assembly: Assembly, request: Asking, call: Call, need
       },
     }),
   });
+  tellLeftOut(
+    gathered.losses.map(({ error }) => error),
+    call,
+  );
   return {
     candidates: preferWhole(gathered.candidates.map(weigh)),
     losses: gathered.losses,
@@ -126,7 +135,7 @@ export async function poll(assembly: Assembly, request: Asking, call: Call, need
 }
 
 /**
- * Asks every seat and returns the answers that count: finished, not empty, not a refusal, valid under the request's schema. A missed quorum
+ * Asks every seat that can take the request and returns the answers that count: finished, not empty, not a refusal, valid under the request's schema. A missed quorum
  * is a recorded degradation, or an error, as `onShort` says; without a single answer the request fails, unless there is an invalid one that
  * could be repaired.
  */

@@ -88,10 +88,10 @@ export class Pool {
     this.#pick = picks[by];
   }
 
-  /** Who is asked next; undefined when all were tried. Those that rest are passed over, but a pool is never empty. */
-  next(request: ChatRequest, call: Call, tried: ReadonlySet<Peer>): Peer | undefined {
+  /** Who is asked next; undefined when all are out: tried, or not able to take it. Those that rest are passed over, but a pool is never empty. */
+  next(request: ChatRequest, call: Call, out: ReadonlySet<Peer>): Peer | undefined {
     const now = call.clock.now();
-    const left = tried.size === 0 ? this.#peers : this.#peers.filter((peer) => !tried.has(peer));
+    const left = out.size === 0 ? this.#peers : this.#peers.filter((peer) => !out.has(peer));
     const awake = left.filter((peer) => !peer.isResting(now));
     const chosen = this.#pick(awake.length > 0 ? awake : left, request, call);
     if (chosen) chosen.turn = this.#turn += 1;

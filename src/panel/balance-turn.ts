@@ -4,7 +4,9 @@ import type { ModelEvent } from "../model/events.ts";
 import { open } from "../model/open.ts";
 import type { ChatRequest } from "../model/request.ts";
 import type { Peer } from "./balance-peer.ts";
+import { capable } from "./capable.ts";
 import type { By, Pool } from "./balance-pick.ts";
+import type { ToolOwners } from "./tools-owners.ts";
 
 interface Failure {
   readonly member: string;
@@ -15,7 +17,9 @@ interface Failure {
 export interface Balance {
   readonly name: string;
   readonly by: By;
+  readonly peers: readonly Peer[];
   readonly pool: Pool;
+  readonly owners: ToolOwners;
   /** How many members one request may be given to. */
   readonly tries: number;
 }
@@ -50,25 +54,46 @@ function failureOf(name: string, failures: readonly Failure[]): GatewayError {
   return allFailed(name, last?.code === "attempts_exhausted" ? errors.slice(0, -1) : errors);
 }
 
+/** Who made the calls that this turn brings results of, unless it rests or can not take it. */
+function ownerOf(
+  { peers }: Balance,
+  owner: number | undefined,
+  { call, out }: { readonly call: Call; readonly out: ReadonlySet<Peer> },
+): Peer | undefined {
+  const peer = owner === undefined ? undefined : peers[owner];
+  return peer && !out.has(peer) && !peer.isResting(call.clock.now()) ? peer : undefined;
+}
+
+/** Who can not take this request. */
+function incapable(peers: readonly Peer[], request: ChatRequest, call: Call): ReadonlySet<Peer> {
+  const able = capable(peers, ({ model }) => ({ model, request }), call);
+  return new Set(able === peers ? [] : peers.filter((peer) => !able.includes(peer)));
+}
+
 /** Gives the request to one member and, when that fails in a way that another could heal, to as many more as are allowed. */
 export async function* serve(balance: Balance, request: ChatRequest, call: Call): AsyncGenerator<ModelEvent> {
-  const { name, pool, tries } = balance;
+  const { name, owners, peers, pool, tries } = balance;
+  const turn = owners.read(request);
   const failures: Failure[] = [];
-  const tried = new Set<Peer>();
-  while (tried.size < tries) {
+  const out = new Set(incapable(peers, turn.request, call));
+  const most = out.size + tries;
+  let first = true;
+  while (out.size < most) {
     throwIfAborted(call.signal);
-    const peer = pool.next(request, call, tried);
+    const own = first ? ownerOf(balance, turn.owner, { call, out }) : undefined;
+    const peer = own ?? pool.next(request, call, out);
     if (!peer) break;
-    tried.add(peer);
+    first = false;
+    out.add(peer);
     const { model } = peer;
     const startMs = call.clock.now();
     peer.inFlight += 1;
-    const opening = await open(model, request, enter(call, { label: model.name }));
+    const opening = await open(model, turn.request, enter(call, { label: model.name }));
     const now = call.clock.now();
     if (opening.ok) {
       peer.answered(now - startMs, call.delivery, now);
       record(call, balance, failures, model.name);
-      yield* served(opening.events, peer, call);
+      yield* turn.tell(peers.indexOf(peer), served(opening.events, peer, call));
       return;
     }
     peer.inFlight -= 1;

@@ -41,7 +41,7 @@ function decide(call: Call, cache: "hit" | "shared" | "miss" | "refresh" | "bypa
 }
 
 /** What the request forbids, in the gateway's own field or in the header that every HTTP client knows: the stricter of the two. */
-function forbidden({ caching, header }: Call): Call["caching"] {
+function forbidden({ caching, header }: Pick<Call, "caching" | "header">): Call["caching"] {
   const said = `${caching ?? ""},${header?.("cache-control") ?? ""}`.toLowerCase();
   const directives = new Set(said.split(",").map((directive) => directive.trim()));
   if (directives.has("no-store")) return "no-store";
@@ -49,7 +49,11 @@ function forbidden({ caching, header }: Call): Call["caching"] {
 }
 
 /** Why a request is none of the cache's business. */
-function reasonToPass({ toolTurns, sampled }: Cache, request: ChatRequest, call: Call): string | undefined {
+export function reasonToPass(
+  { toolTurns, sampled }: Pick<Cache, "toolTurns" | "sampled">,
+  request: ChatRequest,
+  call: Pick<Call, "caching" | "header">,
+): string | undefined {
   if (forbidden(call) === "no-store") return "no-store";
   if (!toolTurns && offersTools(request)) return "it offers tools";
   if (!sampled && seedOf(request) === undefined && request.body.temperature !== 0) return "it is sampled";

@@ -7,6 +7,7 @@ import type { Model } from "../model/model.ts";
 import { open } from "../model/open.ts";
 import { change, type ChatRequest } from "../model/request.ts";
 import { judge, needsLogprobs, newPrefixGate, type Gate, type Judged, type PrefixAccept, type Verdict } from "./accept.ts";
+import { capable } from "./capable.ts";
 import { hideLogprobs, withoutLogprobs } from "./confidence.ts";
 import { flush } from "./flush.ts";
 import { validatorOf, type Validator } from "./schema.ts";
@@ -155,8 +156,16 @@ class Report {
   }
 }
 
+/** The steps that may take the request. The last of them answers in any case. */
+function capableSteps(all: readonly Step[], request: ChatRequest, call: Call): readonly Step[] {
+  const able = capable(all, ({ model }) => ({ model, request }), call);
+  const last = able.at(-1);
+  return last?.gate === undefined ? able : [...able.slice(0, -1), { label: last.label, model: last.model }];
+}
+
 /** Goes from step to step until one is accepted. `name` is the node's. */
-export async function* climb(name: string, steps: readonly Step[], request: ChatRequest, call: Call): AsyncGenerator<ModelEvent> {
+export async function* climb(name: string, all: readonly Step[], request: ChatRequest, call: Call): AsyncGenerator<ModelEvent> {
+  const steps = capableSteps(all, request, call);
   const judgesSchema = steps.some(({ gate }) => gate?.by === "schema");
   const ascent: Ascent = {
     request,

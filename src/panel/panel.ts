@@ -4,7 +4,8 @@ import type { ModelEvent } from "../model/events.ts";
 import type { Model } from "../model/model.ts";
 import type { ChatRequest } from "../model/request.ts";
 import { answerTimes } from "./runs.ts";
-import { answerTools, offersTools, type ToolsRule } from "./tools.ts";
+import { offersTools } from "./tools.ts";
+import { answerTools, type ToolsRule } from "./tools-turn.ts";
 
 /** What every panel kind says about the fields that it does not handle itself. */
 export interface PanelRules {
@@ -29,7 +30,7 @@ function answer(inner: Model, rules: PanelRules, request: ChatRequest, call: Cal
 }
 
 /**
- * Makes a panel of a model that answers one tool-free request with one choice: turns with tools go to their owner, `n` becomes n independent
+ * Makes a panel of a model that answers one tool-free request with one choice: turns with tools go by their policy, `n` becomes n independent
  * runs, log-probabilities are refused where they would be nobody's. Wraps a strategy once, from outside.
  */
 export function panel(inner: Model, rules: PanelRules): Model {

@@ -121,6 +121,11 @@ export class Heat {
     return this.#winner?.answer.events;
   }
 
+  /** Whose events those are. */
+  get answered(): Runner | undefined {
+    return this.#winner?.leg.runner;
+  }
+
   /** Ends those that lost. */
   endLosers(): void {
     for (const leg of this.#legs) {

@@ -44,9 +44,14 @@ export const when = z
 export type When = z.output<typeof when>;
 
 /** What rules look at. */
-export interface Asked {
+export interface Shown {
   readonly request: ChatRequest;
   readonly view: RouteView;
+  readonly call: Pick<Call, "principal" | "header" | "trace">;
+}
+
+/** A request at a route. */
+export interface Asked extends Shown {
   readonly call: Call;
 }
 
@@ -56,7 +61,7 @@ const PATTERN_MS = 250;
 /** Without these a pattern looks at each place of a text a bounded number of times. */
 const REPEATS = /[*+{]|\\[1-9k]/;
 
-type Test = (asked: Asked) => boolean;
+type Test = (shown: Shown) => boolean;
 
 function isOneOf(given: string | readonly string[]): (value: string | undefined) => boolean {
   const allowed = new Set(typeof given === "string" ? [given] : given);
@@ -112,5 +117,5 @@ function testsOf({ tokens: size, language, tools, images, schema, header, key, t
 /** A rule's condition, the cheap tests first. */
 export function conditionOf(own: When): Test {
   const tests = testsOf(own);
-  return (asked) => tests.every((test) => test(asked));
+  return (shown) => tests.every((test) => test(shown));
 }

@@ -29,8 +29,8 @@ export function hashOf(text: string): string {
   return createHash("sha256").update(text).digest("base64url");
 }
 
-/** An empty text is refused by most servers. */
-function shown(text: string): string {
+/** What an embedder is shown of a text. An empty one is refused by most servers. */
+export function shown(text: string): string {
   const cut = text.slice(0, LENGTH).toWellFormed();
   return cut.trim() === "" ? "(empty)" : cut;
 }

@@ -71,5 +71,5 @@ export function limited(model: Model, bounds: Partial<Timeouts>): Model {
       if (begun && event.type !== "finish") alarm.set(idleMs, `was silent for ${idleMs} ms`);
     }
   }
-  return { name: model.name, stream };
+  return { name: model.name, stream, unable: (request) => model.unable?.(request) };
 }

@@ -1,11 +1,5 @@
-import { enter, type Call } from "../model/call.ts";
 import { GatewayError } from "../model/errors.ts";
-import type { ModelEvent } from "../model/events.ts";
-import type { Model } from "../model/model.ts";
 import { change, type ChatRequest } from "../model/request.ts";
-
-/** Who answers a turn that offers tools: one model, whole, or nobody. Never the panel, whose calls nobody could merge. */
-export type ToolsRule = { readonly policy: "owner"; readonly owner: Model } | { readonly policy: "refuse" };
 
 const isNone = (choice: unknown): boolean => choice === "none";
 
@@ -23,13 +17,9 @@ export function withoutTools(request: ChatRequest): ChatRequest {
   return present.length > 0 ? change(request, Object.fromEntries(present.map((field) => [field, undefined]))) : request;
 }
 
-/** Hands a turn with tools to its owner, untouched: settings of its seat or of the writer do not apply. */
-export async function* answerTools(rule: ToolsRule, request: ChatRequest, call: Call): AsyncGenerator<ModelEvent> {
-  if (rule.policy === "refuse") {
-    throw new GatewayError("unsupported_parameter", "This model does not take tools.", {
-      param: request.body.tools?.length ? "tools" : "functions",
-    });
-  }
-  call.span.decision = { tools: "owner", owner: rule.owner.name };
-  yield* rule.owner.stream(request, enter(call, { label: "owner" }));
+/** What a turn with tools is told under `policy: refuse`. */
+export function refusedTools({ body }: ChatRequest): GatewayError {
+  return new GatewayError("unsupported_parameter", "This model does not take tools.", {
+    param: body.tools?.length ? "tools" : "functions",
+  });
 }

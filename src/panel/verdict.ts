@@ -70,6 +70,11 @@ export function oneOf(labels: readonly string[], key = "best"): Form<string> {
   };
 }
 
+/** Bounded, because a small model under a grammar goes on with the labels for ever. */
+function listOf(labels: readonly string[]): Fields {
+  return { type: "array", items: { type: "string", enum: labels }, maxItems: labels.length };
+}
+
 /** Distinct labels of the list; undefined as soon as one is unknown or comes twice. */
 function labelsIn(labels: readonly string[], given: unknown): readonly string[] | undefined {
   if (!Array.isArray(given)) return undefined;
@@ -87,7 +92,7 @@ export function orderOf(labels: readonly string[], key = "order"): Form<readonly
   const some = (order: readonly string[] | undefined) => (order === undefined || order.length === 0 ? undefined : order);
   return {
     name: "order",
-    schema: strictObject({ [key]: { type: "array", items: { type: "string", enum: labels } } }),
+    schema: strictObject({ [key]: listOf(labels) }),
     shape: `{${JSON.stringify(key)}: [every one of ${quoted(labels).join(", ")}, the best first]}`,
     read: (value) => some(labelsIn(labels, under(key, value))),
     bare: (text) => some(text.length > LONGEST_LINE ? undefined : labelsIn(labels, text.split(/\s*(?:[>,\n])\s*/))),
@@ -98,7 +103,7 @@ export function orderOf(labels: readonly string[], key = "order"): Form<readonly
 export function someOf(labels: readonly string[], key = "labels"): Form<readonly string[]> {
   return {
     name: "labels",
-    schema: strictObject({ [key]: { type: "array", items: { type: "string", enum: labels } } }),
+    schema: strictObject({ [key]: listOf(labels) }),
     shape: `{${JSON.stringify(key)}: [those of ${quoted(labels).join(", ")} that apply]}`,
     read: (value) => labelsIn(labels, under(key, value)),
   };

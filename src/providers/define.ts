@@ -1,5 +1,5 @@
 import type * as z from "zod";
-import type { Adapters, Decoder, Embedder, Reranker, Scorer } from "../model/leaves.ts";
+import type { Adapters, Decoder, Embedder, Passage, Reranker, Scorer } from "../model/leaves.ts";
 import type { Model } from "../model/model.ts";
 import type { ChatRequest } from "../model/request.ts";
 import type { Clock } from "../model/clock.ts";
@@ -13,12 +13,27 @@ export interface ProviderSite {
   readonly clock: Clock;
 }
 
-/** What a leaf can do, as declared by dialect data, table or config; unknown is undefined, never false. */
+/** What a leaf can do, as declared by config, table or dialect data, or told by its server; unknown is undefined, never false. */
 export interface Capabilities {
+  /** Enforces a JSON Schema by itself. */
   readonly schema?: boolean;
   readonly tools?: boolean;
   readonly logprobs?: boolean;
   readonly images?: boolean;
+  /** Hears and speaks. */
+  readonly audio?: boolean;
+  /** Reads documents. */
+  readonly files?: boolean;
+  /** Goes on with an assistant's message that stands last. */
+  readonly continuation?: boolean;
+  /** Tells its tokens without generating any. */
+  readonly tokenise?: boolean;
+  /** Takes adapters, or scales of them, with a request. */
+  readonly adapters?: boolean;
+  /** Tokens of prompt and answer together. */
+  readonly contextLength?: number;
+  /** The most tokens that it writes. */
+  readonly maxOutput?: number;
   /** `one` when the server has no `n`. */
   readonly choices?: "one";
 }
@@ -34,9 +49,16 @@ export interface ProviderInstance {
   /** One model of this provider. Its `name` is `provider/model`. */
   chat(model: string): Model;
   capabilities(model: string): Capabilities;
+  /**
+   * Asks the server what its models can do, by requests that cost nothing and end soon; `*` is any model that it serves. Undefined or a rejection
+   * when it does not tell: then nothing is known that was not known before.
+   */
+  probe?(): Promise<ReadonlyMap<string, Capabilities> | undefined>;
   /** What its models offer beside chat; absent where they do not. */
   embedder?(model: string): Batched<Embedder> | undefined;
   reranker?(model: string): Batched<Reranker> | undefined;
+  /** Passes another endpoint of its server through; undefined where the server does not have it for this model. */
+  passage?(endpoint: Passage, model: string): Model | undefined;
   decoder?(model: string): Decoder;
   scorer?(model: string): Scorer;
   adapters?(model: string): Adapters;

@@ -1,10 +1,13 @@
 import * as z from "zod";
 import type { Timeouts } from "../model/call.ts";
+import type { Passage } from "../model/leaves.ts";
 import { defineProvider, type Capabilities } from "./define.ts";
 import { dialects, type Dialect, type DialectName } from "./openai/dialects.ts";
 import { embeddingsLeaf } from "./openai/embeddings.ts";
+import { CompletionsLeaf } from "./openai/completions.ts";
 import { OpenAiLeaf } from "./openai/leaf.ts";
 import { jina, rerankLeaf } from "./openai/rerank.ts";
+import { passageLeaf } from "./openai/passage.ts";
 import { requestWriter } from "./openai/request.ts";
 
 const names = Object.keys(dialects) as [DialectName, ...DialectName[]];
@@ -38,12 +41,30 @@ const options = z.strictObject({
 });
 
 function guessed(baseUrl: string | undefined): DialectName {
-  return baseUrl === undefined ? "openai" : (names.find((name) => new URL(baseUrl).hostname === hostOf(dialects[name])) ?? "generic");
+  if (baseUrl === undefined) return "openai";
+  const { hostname } = new URL(baseUrl);
+  return names.find((name) => isHostOf(dialects[name], hostname)) ?? "generic";
 }
 
 /** The public host of a dialect; a server on a usual local port is not recognised by its address. */
 function hostOf(dialect: Dialect): string | undefined {
   return dialect.baseUrl?.startsWith("https:") ? new URL(dialect.baseUrl).hostname : undefined;
+}
+
+function isHostOf(dialect: Dialect, hostname: string): boolean {
+  return hostname === hostOf(dialect) || dialect.hosts?.test(hostname) === true;
+}
+
+/** A name as one segment of a path; one of dots would lead elsewhere. */
+function segment(name: string): string {
+  return /^\.+$/.test(name) ? name.replaceAll(".", "%2E") : encodeURIComponent(name);
+}
+
+/** The addresses of a model's endpoints, below the base of its provider. */
+function addressOf({ modelPath = "", query }: Dialect, url: URL): (path: string, model: string) => string {
+  const base = url.pathname.replace(/\/+$/, "");
+  const search = url.search === "" && query !== undefined ? `?${query}` : url.search;
+  return (path, model) => (path.startsWith("/") ? path : `${base}/${modelPath.replace("{model}", () => segment(model))}${path}`) + search;
 }
 
 function headersOf(dialect: Dialect, apiKey: string | undefined, extra: Readonly<Record<string, string>>): string[] {
@@ -61,6 +82,20 @@ function capabilitiesOf(dialect: Dialect): Capabilities {
   };
 }
 
+/** Models of OpenAI's that complete text and can not chat. */
+const textOnly = /^(?:gpt-3\.5-turbo-instruct|babbage-002|davinci-002)/;
+
+/** Where bodies of an endpoint go as they are; undefined where they can not. */
+function pathOf({ completions, embeddings, rerank = jina, moderations }: Dialect, endpoint: Passage, model: string): string | undefined {
+  const has = {
+    completions: completions ?? textOnly.test(model),
+    embeddings: embeddings !== false,
+    moderations: moderations !== false,
+    rerank: rerank === jina,
+  };
+  return has[endpoint] ? endpoint : undefined;
+}
+
 /** The OpenAI chat API, as OpenAI and as many other servers speak it. */
 export const openai = defineProvider({
   kind: "openai",
@@ -72,23 +107,35 @@ export const openai = defineProvider({
     if (base === undefined) throw new Error(`provider "${site.name}" needs a baseUrl`);
     const url = new URL(base);
     const upstreamOf = (model: string) => `${site.name}/${model}`;
-    const to = (path: string) => (path.startsWith("/") ? path : `${url.pathname.replace(/\/+$/, "")}/${path}`) + url.search;
+    const to = addressOf(dialect, url);
     const wire = { pool: site.pools.of(url.origin), headers: headersOf(dialect, apiKey, headers), timeouts: timeouts satisfies Timeouts };
-    const shared = { ...wire, path: to("chat/completions"), writer: requestWriter(dialect, upstreamOf) };
+    const shared = { ...wire, writer: requestWriter(dialect, upstreamOf) };
     const { embeddings, rerank = jina } = dialect;
     return {
-      chat: (model) => new OpenAiLeaf({ ...shared, name: upstreamOf(model), model }),
+      chat: (model) => new OpenAiLeaf({ ...shared, path: to("chat/completions", model), name: upstreamOf(model), model }),
       ...(embeddings === false
         ? {}
         : {
             embedder: (model: string) =>
-              embeddingsLeaf({ ...wire, path: to("embeddings"), name: upstreamOf(model) }, { model, base64: embeddings === "base64" }),
+              embeddingsLeaf(
+                { ...wire, path: to("embeddings", model), name: upstreamOf(model) },
+                { model, base64: embeddings === "base64" },
+              ),
           }),
       ...(rerank === false
         ? {}
         : {
-            reranker: (model: string) => rerankLeaf({ ...wire, path: to(rerank.path), name: upstreamOf(model) }, { model, wire: rerank }),
+            reranker: (model: string) =>
+              rerankLeaf({ ...wire, path: to(rerank.path, model), name: upstreamOf(model) }, { model, wire: rerank }),
           }),
+      passage: (endpoint, model) => {
+        const name = upstreamOf(model);
+        const options = { model, writer: shared.writer };
+        const path = pathOf(dialect, endpoint, model);
+        if (path === undefined) return undefined;
+        const at = { ...wire, path: to(path, model), name };
+        return endpoint === "completions" ? new CompletionsLeaf(at, options) : passageLeaf(at, options);
+      },
       capabilities: () => capabilitiesOf(dialect),
       ...(dialect.pricedAs === undefined ? {} : { pricedAs: dialect.pricedAs }),
     };

@@ -22,7 +22,7 @@ export interface Take {
 const PLAYING = 4096;
 
 /** `path`, and the full files beside it, oldest first. */
-function filesOf(path: string): readonly string[] {
+export function filesOf(path: string): readonly string[] {
   const older: string[] = [];
   for (let n = 1; existsSync(`${path}.${n}`); n += 1) older.unshift(`${path}.${n}`);
   return [...older, ...(existsSync(path) ? [path] : [])];
@@ -34,8 +34,14 @@ function pushTo<T>(map: Map<string, T[]>, key: string, item: T): void {
   else map.set(key, [item]);
 }
 
-function hasContent({ asked, answer, chunks, status }: LegRecord): boolean {
-  return asked !== undefined && (status !== "ok" || answer !== undefined || chunks !== undefined);
+function hasContent({ asked, answer, chunks, status }: Partial<LegRecord>): boolean {
+  return asked !== undefined && ((status ?? "ok") !== "ok" || answer !== undefined || chunks !== undefined);
+}
+
+/** A leg with what a program that wrote it may have left out: it has to say who was asked what, and what the answer was. */
+function completed(leg: LegRecord): LegRecord {
+  const usual = { status: "ok", startMs: 0, ms: 0, seq: { start: 0 } } as const;
+  return { ...usual, ...(Object.hasOwn(leg, "key") ? {} : { key: legKey(leg.asked ?? {}) }), ...leg };
 }
 
 /** A history that was recorded with content, and who has been given what of it. */
@@ -52,8 +58,7 @@ export class Tape {
   readonly batches = new Map<string, number>();
 
   constructor(legs: readonly LegRecord[], requests: readonly RequestRecord[]) {
-    for (const leg of legs) {
-      if (!hasContent(leg)) continue;
+    for (const leg of legs.filter(hasContent).map(completed)) {
       pushTo(this.#legs, `${leg.upstream} ${leg.key}`, leg);
       pushTo(this.#byRequest, leg.requestId, leg);
       this.models.set(leg.upstream, leg.capabilities ?? {});

@@ -1,7 +1,9 @@
 import * as z from "zod";
+import type { Call } from "../model/call.ts";
 import type { Embedder, Reranker } from "../model/leaves.ts";
 import type { Model } from "../model/model.ts";
 import type { Plan, Planned } from "../model/plan.ts";
+import type { ChatRequest } from "../model/request.ts";
 import type { Usage } from "../model/usage.ts";
 import type { Store } from "../store/store.ts";
 
@@ -55,6 +57,24 @@ export interface Prompt {
   readonly variables: readonly string[];
 }
 
+/** A request as a strategy may look at it before anybody is asked. */
+export interface Foresight {
+  readonly request: ChatRequest;
+  readonly call: Pick<Call, "principal" | "header" | "caching" | "trace">;
+}
+
+/** What a strategy knows of a request's way from the request alone. */
+export interface Foretold {
+  /** One sentence for the operator: what decides, or what was decided. */
+  readonly note?: string;
+  /** Role of the edge that it takes, untouched, and no other. */
+  readonly to?: string;
+  /** Roles of edges that are taken in any case, where the plan's fewest calls do not say so. */
+  readonly certain?: readonly string[];
+  /** Roles of edges that are asked something of the strategy's own, not the client's request. */
+  readonly aside?: readonly string[];
+}
+
 /** A kind of node. One file, one registry line. */
 export interface Strategy<Options = unknown> {
   readonly kind: string;
@@ -67,6 +87,8 @@ export interface Strategy<Options = unknown> {
   build(options: Options, site: BuildSite): Model;
   /** Pure. `child` gives the plan of a node among the options. */
   plan(options: Options, child: (node: Node) => Planned): Plan;
+  /** Pure. For kinds whose way depends on the request: what it tells of that way. Nobody is asked. */
+  foretell?(options: Options, asked: Foresight): Foretold;
   /** Legal configs over the models `a`, `b` and `c`: the contract suite and the docs run them. */
   readonly examples: readonly Node[];
 }

@@ -5,7 +5,6 @@ import type { Plan, Planned } from "../model/plan.ts";
 import type { Quorum } from "../panel/assemble.ts";
 import type { Place, Role, Seating, Settings } from "../panel/seats.ts";
 import { limited, timeouts } from "../panel/timeouts.ts";
-import type { ToolsRule } from "../panel/tools.ts";
 import { node, OptionError, type BuildSite, type Node } from "./define.ts";
 
 const ms = z.int().min(1);
@@ -62,10 +61,27 @@ export const onShort = z
 
 export const refusals = z.enum(["unusable", "usable"]).default("unusable").describe("Whether a refusal is an answer.");
 
+const owner = node.optional().describe("Who answers every turn that offers tools; under `advise` it reads the advice first.");
+
+/** For kinds that one model has to answer such a turn for. */
+export const ownerTools = z.strictObject({ policy: z.enum(["owner", "refuse"]).default("owner"), owner }).prefault({});
+
 export const tools = z
   .strictObject({
-    policy: z.enum(["owner", "refuse"]).default("owner"),
-    owner: node.optional().describe("Who answers every turn that offers tools."),
+    policy: z
+      .enum(["owner", "vote", "select", "advise", "refuse"])
+      .default("owner")
+      .describe(
+        "Turns that offer tools. owner: one model answers them alone, and streams. vote: all members see the tools, and the majority's call goes out. select: `judge` picks one member's call. advise: the members advise in prose, the owner calls.",
+      ),
+    owner,
+    members: members.optional().describe("Who votes, proposes or advises, instead of the panel's own members."),
+    judge: role.optional().describe("Who picks under `select`. Best one that is no member."),
+    maxCandidateTokens: z
+      .int()
+      .min(16)
+      .default(2_000)
+      .describe("What the judge or the owner is shown of each proposal at most; an estimate."),
   })
   .prefault({});
 
@@ -144,7 +160,7 @@ function labelled(places: readonly Unlabelled[]): readonly Place[] {
 }
 
 /** Where the node of a member stands in a list. */
-function placeIn(list: string): (given: MemberOptions, index: number) => string {
+export function placeIn(list: string): (given: MemberOptions, index: number) => string {
   return (given, index) => `${list}[${index}]${isNode(given) ? "" : ".model"}`;
 }
 
@@ -172,38 +188,6 @@ export function quorumOf(given: z.output<typeof quorum>, seats: number, defaultM
 /** Whether a quorum may end seats that still run. */
 export function mayCut({ graceMs, deadlineMs, hedge }: z.output<typeof quorum>): boolean {
   return graceMs !== undefined || deadlineMs !== undefined || hedge !== undefined;
-}
-
-/** Who answers turns with tools: the owner that is named, else `otherwise`. */
-export function buildTools(given: z.output<typeof tools>, otherwise: Role["model"], site: BuildSite): ToolsRule {
-  if (given.policy === "refuse") {
-    if (given.owner !== undefined) throw new OptionError("tools.owner", "has no turn to own under `policy: refuse`");
-    return { policy: "refuse" };
-  }
-  return { policy: "owner", owner: given.owner === undefined ? otherwise : site.child(given.owner, "tools.owner") };
-}
-
-/** The owner of turns with tools as `chorale check` prints it. */
-export function toolsTitle(given: z.output<typeof tools>, otherwise: Node, child: (node: Node) => Planned): string {
-  if (given.policy === "refuse") return "refused";
-  const { title, plan } = child(given.owner ?? otherwise);
-  return plan.tools ?? title;
-}
-
-/**
- * The plan of a panel with an owner of its own for turns with tools: the owner answers those alone, so it counts where it is worse than the
- * panel. Without one it is a member or the writer, which are counted.
- */
-export function withOwner(plan: Plan, given: z.output<typeof tools>, child: (node: Node) => Planned): Plan {
-  if (given.owner === undefined) return plan;
-  const owner = child(given.owner);
-  const { calls, depth } = owner.plan;
-  return {
-    ...plan,
-    calls: [plan.calls[0], Math.max(plan.calls[1], calls[1])],
-    depth: Math.max(plan.depth, depth),
-    edges: [...plan.edges, { role: "owner", child: owner }],
-  };
 }
 
 /** Fills a prompt. */

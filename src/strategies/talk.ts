@@ -8,6 +8,7 @@ import type { Place, Role } from "../panel/seats.ts";
 import { tailOf } from "../panel/tail.ts";
 import { OptionError, type BuildSite, type Node } from "./define.ts";
 import * as shared from "./members.ts";
+import { withTools } from "./tool-turns.ts";
 
 /** Options of all of them. */
 export const talking = {
@@ -120,22 +121,22 @@ export function planRounds({ members, quorum }: TalkOptions, { most, mayStop }: 
 
 /** The plan of a panel that costs `cost` and ends with its winner, in one go, or with a writer. */
 export function planTalk(
-  { members, tools }: TalkOptions,
+  { members, quorum, tools }: TalkOptions,
   cost: Cost,
   closer: { readonly role: string; readonly given: shared.RoleOptions } | undefined,
   child: (node: Node) => Planned,
 ): Plan {
   const owner = shared.nodeOf(closer?.given ?? members[0] ?? "");
-  const common = { reads: true, tools: shared.toolsTitle(tools, owner, child) };
-  if (closer === undefined) return shared.withOwner({ ...cost, ...common, tail: "none" }, tools, child);
+  const standby = { owner, members, reserves: quorum.reserves };
+  if (closer === undefined) return withTools({ ...cost, reads: true, tail: "none" }, tools, child, standby);
   const writer = child(shared.nodeOf(closer.given));
   // The answer is the writer's: nobody agreed on that.
   const plan: Plan = {
-    ...common,
+    reads: true,
     calls: [cost.calls[0] + writer.plan.calls[0], cost.calls[1] + writer.plan.calls[1]],
     depth: cost.depth + writer.plan.depth,
     tail: tailOf(writer),
     edges: [...cost.edges, { role: closer.role, child: writer }],
   };
-  return shared.withOwner(plan, tools, child);
+  return withTools(plan, tools, child, standby);
 }

@@ -7,6 +7,7 @@ import { tailOf } from "../panel/tail.ts";
 import { OptionError, type BuildSite, type Node } from "./define.ts";
 import * as shared from "./members.ts";
 import { talking } from "./talk.ts";
+import { withTools } from "./tool-turns.ts";
 
 /** Options of all of them. */
 export const written = {
@@ -71,9 +72,8 @@ export function planWritten(
     tail: tailOf(writer),
     reads: true,
     edges: [...first.edges, { role: "writer", child: writer }],
-    tools: shared.toolsTitle(tools, node, child),
   };
-  return shared.withOwner(plan, tools, child);
+  return withTools(plan, tools, child, { owner: node, members, reserves: quorum.reserves });
 }
 
 /**

@@ -6,6 +6,7 @@ import { Peer } from "../../src/panel/balance-peer.ts";
 import { Pool } from "../../src/panel/balance-pick.ts";
 import { distance, sessionOf } from "../../src/panel/balance-session.ts";
 import { serve } from "../../src/panel/balance-turn.ts";
+import { ToolOwners } from "../../src/panel/tools-owners.ts";
 import { newCall, newRequest } from "../support/call.ts";
 import { manualClock } from "../support/clock.ts";
 import { FakeModel, fails, says, type Script } from "../support/fake-model.ts";
@@ -59,7 +60,8 @@ test("requests under way are counted down whatever becomes of them", async () =>
   const holds = async (scripts: readonly Script[], clients: readonly { readonly leavesMs: number; readonly stopAfter: number }[]) => {
     const clock = manualClock();
     const peers = [newPeer("a", ...scripts), newPeer("b", ...scripts.toReversed())];
-    const balance = { name: "pool", by: "leastBusy", pool: new Pool(peers, "leastBusy"), tries: 2 } as const;
+    const owners = new ToolOwners("pool", ["a", "b"]);
+    const balance = { name: "pool", by: "leastBusy", peers, pool: new Pool(peers, "leastBusy"), owners, tries: 2 } as const;
     const visit = async ({ leavesMs, stopAfter }: (typeof clients)[number]) => {
       const controller = new AbortController();
       using _leave = clock.timer(leavesMs, () => controller.abort(gone));

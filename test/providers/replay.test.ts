@@ -383,6 +383,14 @@ describe("at boot", () => {
     expect(said(await play(build(['{"v":1,"type":"l', leg(), "", "null"]).chat("m")))).toBe("recorded");
   });
 
+  test("a line that a program wrote needs to say who was asked what, and what the answer was", async () => {
+    const written = (upstream: string) => ({ v: 1, type: "leg", requestId: "item 1", upstream, asked, answer: says(`by ${upstream}`) });
+    const provider = build([written("up/m"), written("up/n")]);
+    const played = await play(provider.chat("m"), { id: "x" });
+    expect([said(played), said(await play(provider.chat("n"), { id: "x" })), played.clock.now()]).toEqual(["by up/m", "by up/n", 0]);
+    expect(played.call.ledger.legs).toMatchObject([{ status: "ok", estimated: true }]);
+  });
+
   test("full files are read too, the oldest first", async () => {
     const path = newPath([leg({ answer: says("three") })]);
     writeFileSync(`${path}.1`, `${JSON.stringify(leg({ answer: says("two") }))}\n`);

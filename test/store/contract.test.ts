@@ -448,7 +448,7 @@ describe.each(Object.entries(implementations))("the %s store", (_, make) => {
     test("that are asked for at once do not overshoot", async () => {
       const store = open();
       const admission = asked({ limits: { budget: { usd: 0.7, per: "day" } }, usd: 0.1 });
-      const all = await Promise.all(Array.from({ length: 100 }, () => store.admit(admission)));
+      const all = await Promise.all(Array.from({ length: 100 }, async () => store.admit(admission)));
       expect(all.filter(({ ok }) => ok)).toHaveLength(7);
     });
   });

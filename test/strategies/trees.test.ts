@@ -1,14 +1,26 @@
 import * as fc from "fast-check";
-import { afterAll, describe, expect, test } from "vitest";
-import type { BudgetLimits } from "../../src/model/budget.ts";
+import { afterAll, describe, expect, onTestFinished, test } from "vitest";
+import * as z from "zod";
+import { unbounded, type BudgetLimits } from "../../src/model/budget.ts";
+import { enter, type Call } from "../../src/model/call.ts";
+import { complete } from "../../src/model/complete.ts";
 import { GatewayError, type ErrorCode } from "../../src/model/errors.ts";
+import type { ModelEvent } from "../../src/model/events.ts";
+import { newLedger } from "../../src/model/ledger.ts";
+import type { Model } from "../../src/model/model.ts";
+import { leafPlan } from "../../src/model/plan.ts";
+import type { ChatRequest } from "../../src/model/request.ts";
 import type { Span } from "../../src/model/trace.ts";
+import { defineStrategy, node, type Strategy } from "../../src/strategies/define.ts";
 import { strategies } from "../../src/strategies/registry.ts";
 import { manualClock } from "../support/clock.ts";
 import type { Move, Script } from "../support/fake-model.ts";
 import { checkLaws, gone, late, run, scenarios, script, texts, type Make, type Scenario } from "../support/model-contract.ts";
-import { Forest, type Standing } from "../support/trees.ts";
+import { Forest, type Standing, type Tree } from "../support/trees.ts";
 import type { SeenLeg } from "../support/upstreams.ts";
+
+/** Random runs for each kind; more of them, at night, find rarer things. */
+const RUNS = Number(process.env["TREE_RUNS"] ?? 60);
 
 const forest = await Forest.open(strategies);
 afterAll(() => forest.close());
@@ -43,22 +55,37 @@ const faulty: fc.Arbitrary<Script> = fc
   })
   .map(({ waitMs, said, last }) => ({ moves: [{ waitMs }, ...said.map((text) => ({ text })), last] }));
 
-const scripts = fc.oneof({ weight: 3, arbitrary: script }, { weight: 1, arbitrary: faulty });
+/** Obedient: without these no run would come to its later rounds, judges and writers. */
+const apt: fc.Arbitrary<Script> = fc
+  .record({ waitMs: fc.constantFrom(0, 0, 100, 2_000), fits: fc.integer({ min: 0, max: 4 }) })
+  .map(({ waitMs, fits }) => ({ moves: [{ waitMs }, { fits }], agreement: 1, usage: { promptTokens: 3, completionTokens: 1 } }));
 
-const stops = fc.record(
-  {
-    abortAtMs: fc.integer({ min: 0, max: 20_000 }),
-    reason: fc.constantFrom(gone, late),
-    stopAfter: fc.integer({ min: 0, max: 6 }),
-  },
-  { requiredKeys: [] },
+const scripts = fc.oneof({ weight: 12, arbitrary: apt }, { weight: 2, arbitrary: script }, { weight: 1, arbitrary: faulty });
+
+/** Most clients wait; some leave at a time, some after a few events. */
+const stops: fc.Arbitrary<Pick<Scenario, "abortAtMs" | "reason" | "stopAfter">> = fc.oneof(
+  { weight: 6, arbitrary: fc.constant({}) },
+  { weight: 1, arbitrary: fc.record({ abortAtMs: fc.integer({ min: 0, max: 6_000 }), reason: fc.constantFrom(gone, late) }) },
+  { weight: 1, arbitrary: fc.record({ stopAfter: fc.integer({ min: 0, max: 6 }) }) },
 );
+
+const asking: fc.Arbitrary<Scenario> = fc.tuple(scenarios(scripts), stops).map(([scenario, stop]) => ({ ...scenario, ...stop }));
 
 /** One or two requests after each other: the second finds what the first left in caches and pools. */
-const requests = fc.array(
-  fc.tuple(scenarios(scripts), fc.option(stops, { freq: 1, nil: {} })).map(([scenario, stop]): Scenario => ({ ...scenario, ...stop })),
-  { minLength: 1, maxLength: 2 },
-);
+const requests = fc.array(asking, { minLength: 1, maxLength: 2 });
+
+/** Far above every wait of a strategy's own, so that the time of a request tells how many calls stood in a row. */
+const ANSWER_MS = 10 ** 6;
+
+/** Every call takes the same time, and some answers are of no use. */
+const even: fc.Arbitrary<Scenario> = scenarios(
+  fc
+    .oneof(
+      { weight: 3, arbitrary: fc.record({ fits: fc.integer({ min: 0, max: 4 }) }) },
+      { weight: 1, arbitrary: fc.record({ text: fc.constantFrom(...texts) }) },
+    )
+    .map((move) => ({ moves: [{ waitMs: ANSWER_MS }, move], agreement: 1 })),
+).map((scenario) => ({ ...scenario, fields: scenario.fields.n === undefined ? scenario.fields : {} }));
 
 function spansIn(span: Span): readonly Span[] {
   return [span, ...span.children.flatMap(spansIn)];
@@ -126,17 +153,84 @@ async function checkRequest(standing: Standing, scenario: Scenario, clock = manu
 
 describe.each(forest.kinds)("random trees with a root of kind %s", (kind) => {
   test("every leg is billed once and ends with its request, within laws, plan and budgets", async () => {
-    const holds = async (tree: Parameters<Forest["stand"]>[0], asked: readonly Scenario[]) => {
+    const holds = async (tree: Tree, asked: readonly Scenario[]) => {
       const standing = await forest.stand(tree);
       fc.pre(standing !== undefined);
       const clock = manualClock();
-      for (const scenario of asked) await checkRequest(standing!, scenario, clock);
+      for (const scenario of asked) await checkRequest(standing, scenario, clock);
     };
-    await fc.assert(fc.asyncProperty(forest.trees(kind), requests, holds), { numRuns: 40 });
+    await fc.assert(fc.asyncProperty(forest.trees(kind), requests, holds), { numRuns: RUNS });
+  });
+
+  test("no more calls stand in a row than the plan's depth", async () => {
+    const holds = async (tree: Tree, scenario: Scenario) => {
+      const standing = await forest.stand(tree);
+      fc.pre(standing !== undefined);
+      const { call, ending, elapsedMs, legs } = await checkRequest(standing, scenario);
+      const { calls, depth } = standing.entry.plan;
+      // Repairs and further attempts are not in the plan.
+      const further = uncounted(call.trace.root);
+      expect(elapsedMs / ANSWER_MS - further, "calls in a row").toBeLessThan(depth + 0.5);
+      // Less than the best is right where an answer was of no use, a call was cut or denied, or one model owned the turn.
+      const isWell = spansIn(call.trace.root).every(({ kind, status }) => kind === undefined || status === "ok");
+      const isPlain = Object.keys(scenario.fields).length === 0 && !JSON.stringify(scenario.scripts).includes('"text"');
+      if (isWell && isPlain && standing.budgets.size === 0 && ending.type === "finished")
+        expect(legs, "calls of the plan at best").toBeGreaterThanOrEqual(calls[0]);
+    };
+    await fc.assert(fc.asyncProperty(forest.trees(kind), even, holds), { numRuns: Math.ceil(RUNS / 3) });
   });
 });
 
 test("nearly all of these trees are legal", () => {
   const { asked, refused } = forest.count;
   expect(refused / asked).toBeLessThan(0.1);
+});
+
+/** A kind with one child that does what no kind may do; its plan says one call. */
+function faultyKind(stream: (child: Model, request: ChatRequest, call: Call) => AsyncIterable<ModelEvent>): Strategy {
+  return defineStrategy({
+    kind: "faulty",
+    level: "api",
+    summary: "Does what no kind may do.",
+    options: z.strictObject({ model: node }),
+    build: ({ model }, site) => {
+      const child = site.child(model, "model");
+      return { name: site.name, stream: (request, call) => stream(child, request, call) };
+    },
+    plan: ({ model }, child) => ({ ...leafPlan, edges: [{ role: "model", child: child(model) }] }),
+    examples: [{ kind: "faulty", model: "a" }],
+  });
+}
+
+const faults: Readonly<Record<string, Strategy>> = {
+  "asks more often than planned": faultyKind(async function* twice(child, request, call) {
+    await complete(child, request, enter(call, { label: "first" }));
+    yield* child.stream(request, enter(call, { label: "second" }));
+  }),
+  "leaves a stream open": faultyKind(async function* leaky(child, request, call) {
+    const left = child.stream(request, enter(call, { label: "left" }))[Symbol.asyncIterator]();
+    const first = await left.next();
+    if (!first.done) yield first.value;
+    throw new GatewayError("upstream_error", "It failed.");
+  }),
+  "answers for nothing": faultyKind(async function* silent(child, request, call) {
+    yield* child.stream(request, { ...enter(call, { label: "unbilled" }), ledger: newLedger() });
+  }),
+  "spends without asking": faultyKind(async function* rich(child, request, call) {
+    yield* child.stream(request, enter(call, { label: "unbound", budget: unbounded }));
+  }),
+};
+
+test.each(Object.entries(faults))("these checks see a kind that %s", async (_, faulty) => {
+  const wrong = await Forest.open(new Map([["faulty", faulty]]));
+  onTestFinished(() => wrong.close());
+  const fits: Script = { moves: [{ waitMs: 10 }, { fits: 1 }, { waitMs: 10 }] };
+  const scenario: Scenario = { delivery: "stream", fields: {}, scripts: { a: [fits] }, draws: [0.5] };
+  const check = async (budget: BudgetLimits) => {
+    const standing = await wrong.stand({ kind: "faulty", model: "a", budget });
+    if (standing) await checkRequest(standing, scenario);
+  };
+  // Less than any call costs: who keeps it makes none.
+  const checked = [check({ tokens: 5_000 }), check({ tokens: 5 })];
+  await expect(Promise.all(checked)).rejects.toThrow(/expected/);
 });

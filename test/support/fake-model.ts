@@ -6,11 +6,14 @@ import { batch, Flag, type BatchEvent, type Delta, type FinishReason, type Model
 import type { Model } from "../../src/model/model.ts";
 import type { ChatRequest } from "../../src/model/request.ts";
 import type { Usage } from "../../src/model/usage.ts";
+import { fitting } from "./fitting.ts";
 
 /** One thing that a scripted model does. */
 export type Move =
   /** Text; with log-probabilities when the request asks for them, one token each. */
   | { readonly text: string; readonly logprobs?: readonly number[] }
+  /** What is asked for: JSON that fits the request's schema where it has one, else a plain sentence; another number is another answer. */
+  | { readonly fits: number }
   | { readonly reasoning: string }
   | { readonly refusal: string }
   /** A whole tool call; left out when the request offers no tools. */
@@ -51,6 +54,13 @@ function choicesOf({ body }: ChatRequest): readonly number[] {
   return Array.from({ length: typeof body.n === "number" ? body.n : 1 }, (_, choice) => choice);
 }
 
+function fittingText(pick: number, { body }: ChatRequest): string {
+  const format = body.response_format as { readonly json_schema?: { readonly schema?: unknown }; readonly type?: string } | undefined;
+  if (format?.type === "json_object") return JSON.stringify({ answer: pick });
+  const schema = format?.json_schema?.schema;
+  return schema === undefined ? `Yes: yes, the answer is ${pick}.` : JSON.stringify(fitting(schema, pick));
+}
+
 function deltasOf(move: Move, choice: number, request: ChatRequest): readonly Delta[] {
   if (typeof move === "string") return [];
   if ("text" in move) {
@@ -58,6 +68,7 @@ function deltasOf(move: Move, choice: number, request: ChatRequest): readonly De
     if (!move.logprobs || request.body.logprobs !== true) return [text];
     return [text, { type: "logprobs", choice, content: tokens(move.logprobs), refusal: [] }];
   }
+  if ("fits" in move) return [{ type: "text", choice, text: fittingText(move.fits, request) }];
   if ("reasoning" in move) return [{ type: "reasoning", choice, text: move.reasoning }];
   if ("refusal" in move) return [{ type: "refusal", choice, text: move.refusal }];
   if ("tool" in move && request.body.tools?.length) {

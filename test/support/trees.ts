@@ -14,7 +14,8 @@ import { openPools, type Pools } from "../../src/upstream/pools.ts";
 import { manualClock } from "./clock.ts";
 import { Upstreams } from "./upstreams.ts";
 
-type Tree = Exclude<Node, string>;
+/** A node that is a strategy. */
+export type Tree = Exclude<Node, string>;
 
 /** A place of a child that a kind asks for while it is built. */
 interface Place {
@@ -174,14 +175,11 @@ export class Forest {
     const free = places.filter(({ child, depth }) => typeof child === "string" && depth < room);
     const budgeted = places.filter(({ child }) => typeof child !== "string");
     const children = free.map(({ depth }) =>
-      fc.oneof(
-        { weight: 2 + free.length, arbitrary: fc.constant(undefined) },
-        { weight: 3, arbitrary: this.#below(all, room - depth) },
-      ),
+      fc.oneof({ weight: free.length, arbitrary: fc.constant(undefined) }, { weight: 3, arbitrary: this.#below(all, room - depth) }),
     );
-    const inner = fc.option(budget, { freq: 6, nil: undefined });
-    const limits = budgeted.map(() => inner);
-    return fc.tuple(inner, fc.tuple(...limits), fc.tuple(...children)).map(([own, purses, grafts]) => {
+    const purse = fc.oneof({ weight: 9, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: budget });
+    const limits = budgeted.map(() => purse);
+    return fc.tuple(purse, fc.tuple(...limits), fc.tuple(...children)).map(([own, purses, grafts]) => {
       let made: unknown = own ? { ...tree, budget: own } : tree;
       // Outer places first: what is put into an inner one must not be lost.
       budgeted.forEach(({ path }, index) => {
@@ -218,6 +216,6 @@ export class Forest {
 /** About one to a few calls of these models, whose usual answer is held as 1,024 tokens. */
 const budget: fc.Arbitrary<BudgetLimits> = fc.oneof(
   fc.record({ calls: fc.integer({ min: 1, max: 6 }) }),
-  fc.record({ usd: fc.constantFrom(0.001, 0.003, 0.01, 0.03) }),
-  fc.record({ tokens: fc.constantFrom(500, 1_500, 4_000, 20_000) }),
+  fc.record({ usd: fc.constantFrom(0.001, 0.004, 0.012, 0.04) }),
+  fc.record({ tokens: fc.constantFrom(500, 1_500, 5_000, 20_000) }),
 );

@@ -61,7 +61,11 @@ class Under {
     this.leg.status = "ok";
     if (this.#isCounting) this.leg.span.estimated = false;
     const { usage: __, ...answer } = completion ?? {};
-    return { ...rest, ...(completion ? { completion: { choices: completion.choices, ...answer } } : {}), ...(this.#isCounting ? { usage } : {}) };
+    return {
+      ...rest,
+      ...(completion ? { completion: { choices: completion.choices, ...answer } } : {}),
+      ...(this.#isCounting ? { usage } : {}),
+    };
   }
 
   /** It ended without its finish. */

@@ -81,6 +81,11 @@ const fields = new Map<string, Check>(
   }),
 );
 
+/** What the OpenAI API says against a value of a field that it bounds, whichever endpoint has it; undefined when nothing is wrong. */
+export function wrongField(name: string, value: unknown): string | undefined {
+  return value === null || value === undefined ? undefined : fields.get(name)?.(value);
+}
+
 const roles = new Set<unknown>(["developer", "system", "user", "assistant", "tool", "function"]);
 const mediaParts = new Set<unknown>(["image_url", "input_audio", "file"]);
 

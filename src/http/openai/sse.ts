@@ -66,8 +66,18 @@ export class SseResponse implements Disposable {
   /** The one frame that tells of a failure after the head, then the end without `[DONE]`: a cut answer never looks whole. */
   fail(error: WireError): void {
     const { message, type, param, code } = error;
+    this.cut(`data: ${latin1Json({ error: { message, type, param, code } })}\n\n`);
+  }
+
+  /** Frames of another dialect that tell of a failure, and the end. */
+  cut(last: string): void {
     if (this.#raw.writableNeedDrain) this.#linger();
-    this.#close(`data: ${latin1Json({ error: { message, type, param, code } })}\n\n`);
+    this.#close(last);
+  }
+
+  /** The last frames of another dialect's whole answer, and the end. */
+  end(last: string): void {
+    this.#close(last);
   }
 
   /** `[DONE]` and the end. `comment` tells what was known only now. */

@@ -3,6 +3,12 @@ import type { RerankWire } from "./rerank.ts";
 /** How one server differs from the OpenAI API, as data. Absent means: as OpenAI does it. */
 export interface Dialect {
   readonly baseUrl?: string;
+  /** Hosts that speak it, where each customer has an own one. */
+  readonly hosts?: RegExp;
+  /** Where the endpoints of one model are, below the base; `{model}` stands for its name. */
+  readonly modelPath?: string;
+  /** Stands in every address, unless `baseUrl` brings a query of its own. */
+  readonly query?: string;
   /** Whose public price list applies. */
   readonly pricedAs?: string;
   /** The key travels in this header instead of `authorization: Bearer`. */
@@ -30,6 +36,10 @@ export interface Dialect {
   readonly embeddings?: false | "base64";
   /** How it scores documents for a query; false where it does not. */
   readonly rerank?: false | RerankWire;
+  /** `POST moderations`; false where there is no such endpoint. */
+  readonly moderations?: false;
+  /** Completes text without a chat's template round it: all of its models, or none; absent means those of OpenAI's that can do nothing else. */
+  readonly completions?: boolean;
 }
 
 /** A cross-encoder or reward model of vLLM under `/score`: the query against each document. */
@@ -37,11 +47,24 @@ const scoring: RerankWire = { path: "score", query: "text_1", documents: "text_2
 
 const openaiOnly = ["service_tier", "store", "metadata", "prompt_cache_key", "safety_identifier", "verbosity", "prediction"] as const;
 
+const azure = {
+  keyHeader: "api-key",
+  pricedAs: "azure",
+  schema: true,
+  logprobs: true,
+  embeddings: "base64",
+  rerank: false,
+  moderations: false,
+} as const;
+
 /** By name; a server that is not here is `generic`. Sources: the servers' own documents and source code, 2026-11. */
 export const dialects = {
   openai: { baseUrl: "https://api.openai.com/v1", pricedAs: "openai", schema: true, logprobs: true, embeddings: "base64", rerank: false },
-  azure: { keyHeader: "api-key", pricedAs: "azure", schema: true, logprobs: true, embeddings: "base64", rerank: false },
-  openrouter: { baseUrl: "https://openrouter.ai/api/v1", pricedAs: "openrouter", schema: true },
+  /** Azure OpenAI at `https://<resource>.openai.azure.com/openai/v1`; a model is the name of a deployment. */
+  azure: { ...azure, hosts: /\.(?:openai\.azure\.(?:com|us|cn)|(?:services\.ai|cognitiveservices)\.azure\.com)$/ },
+  /** The older addresses of the same: `baseUrl` ends in `/openai`, every deployment has a path, and every address a version. */
+  "azure-deployments": { ...azure, modelPath: "deployments/{model}/", query: "api-version=2024-10-21" },
+  openrouter: { baseUrl: "https://openrouter.ai/api/v1", pricedAs: "openrouter", schema: true, moderations: false },
   deepseek: {
     baseUrl: "https://api.deepseek.com/v1",
     pricedAs: "deepseek",
@@ -51,6 +74,8 @@ export const dialects = {
     logprobs: true,
     embeddings: false,
     rerank: false,
+    moderations: false,
+    completions: false,
   },
   mistral: {
     baseUrl: "https://api.mistral.ai/v1",
@@ -66,6 +91,7 @@ export const dialects = {
     schema: true,
     logprobs: false,
     rerank: false,
+    completions: false,
   },
   groq: {
     baseUrl: "https://api.groq.com/openai/v1",
@@ -77,8 +103,18 @@ export const dialects = {
     logprobs: false,
     embeddings: false,
     rerank: false,
+    moderations: false,
+    completions: false,
   },
-  together: { baseUrl: "https://api.together.xyz/v1", pricedAs: "together", systemOnly: true, drop: openaiOnly, schema: true },
+  together: {
+    baseUrl: "https://api.together.xyz/v1",
+    pricedAs: "together",
+    systemOnly: true,
+    drop: openaiOnly,
+    schema: true,
+    moderations: false,
+    completions: true,
+  },
   ollama: {
     baseUrl: "http://127.0.0.1:11434/v1",
     rename: { max_completion_tokens: "max_tokens" },
@@ -87,6 +123,8 @@ export const dialects = {
     singleChoice: true,
     schema: true,
     rerank: false,
+    moderations: false,
+    completions: true,
   },
   "llama.cpp": {
     baseUrl: "http://127.0.0.1:8080/v1",
@@ -95,14 +133,33 @@ export const dialects = {
     schema: true,
     logprobs: true,
     embeddings: "base64",
+    moderations: false,
+    completions: true,
   },
-  vllm: { baseUrl: "http://127.0.0.1:8000/v1", dropNulls: true, schema: true, logprobs: true, embeddings: "base64" },
-  "vllm-score": { baseUrl: "http://127.0.0.1:8000/v1", dropNulls: true, embeddings: false, rerank: scoring },
+  vllm: {
+    baseUrl: "http://127.0.0.1:8000/v1",
+    dropNulls: true,
+    schema: true,
+    logprobs: true,
+    embeddings: "base64",
+    moderations: false,
+    completions: true,
+  },
+  "vllm-score": {
+    baseUrl: "http://127.0.0.1:8000/v1",
+    dropNulls: true,
+    embeddings: false,
+    rerank: scoring,
+    moderations: false,
+    completions: false,
+  },
   /** Text Embeddings Inference: reranks at the root of the server, with a word of its own. */
   tei: {
     baseUrl: "http://127.0.0.1:8080/v1",
     singleChoice: true,
     rerank: { path: "/rerank", query: "query", documents: "texts" },
+    moderations: false,
+    completions: false,
   },
   generic: {},
 } as const satisfies Record<string, Dialect>;

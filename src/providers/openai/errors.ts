@@ -1,12 +1,11 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { GatewayError, type ErrorCode, type ErrorDetails, type WireError } from "../../model/errors.ts";
+import { cleanMessage, retryAfterMs } from "../translate/refusal.ts";
+
+export { cleanMessage, retryAfterMs };
 
 type Json = Readonly<Record<string, unknown>>;
 
-const MAX_MESSAGE = 500;
-/** Of a longer text nobody reads more. */
-const MAX_READ = 4000;
-const MAX_WAIT_MS = 24 * 60 * 60_000;
 const contextCodes = new Set(["context_length_exceeded", "exceed_context_size_error", "string_above_max_length"]);
 const contextText = /context (length|size|window)|maximum context|too many tokens|prompt is too long|exceeds? the (available )?context/i;
 const filterCodes = new Set(["content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"]);
@@ -14,24 +13,6 @@ const quotaCodes = new Set(["insufficient_quota", "credit_balance_exhausted", "b
 
 function isRecord(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Text that an upstream wrote, fit for a client: no markup, no addresses, no keys, bounded. */
-export function cleanMessage(text: string): string {
-  return text
-    .slice(0, MAX_READ)
-    .replace(/<[^<>]*>/g, " ")
-    .replace(/\b(?:https?|wss?):\/\/\S+/gi, "[address]")
-    .replace(/\[[\da-f:.%]+\]:\d+/gi, "[address]")
-    .replace(/(?<![\w.-])(?:localhost|[\w.-]+\.[a-z]{2,}):\d+/gi, "[address]")
-    .replace(/\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b/g, "[address]")
-    .replace(/\b(?:sk|pk|rk|gsk|xai|key)-[\w-]{8,}/gi, "[key]")
-    .replace(/\bAIza[\w-]{10,}/g, "[key]")
-    .replace(/\bBearer\s+\S+/gi, "Bearer [key]")
-    .replace(/[<>\p{Cc}]+/gu, " ")
-    .replace(/\s+/g, " ")
-    .trim()
-    .slice(0, MAX_MESSAGE);
 }
 
 interface Told {
@@ -73,23 +54,6 @@ function readError(body: unknown): Told | undefined {
 /** True when a body says that something went wrong. */
 export function tellsError(body: unknown): boolean {
   return readError(body) !== undefined;
-}
-
-/** `retry-after-ms`, then `retry-after` in seconds or as a date; milliseconds, a day at most. */
-export function retryAfterMs(headers: IncomingHttpHeaders, wallMs: number): number | undefined {
-  const ms = saidRetryAfterMs(headers, wallMs);
-  return ms === undefined ? undefined : Math.min(ms, MAX_WAIT_MS);
-}
-
-function saidRetryAfterMs(headers: IncomingHttpHeaders, wallMs: number): number | undefined {
-  const ms = Number(headers["retry-after-ms"] ?? Number.NaN);
-  if (Number.isFinite(ms) && ms >= 0) return ms;
-  const said = headers["retry-after"];
-  if (said === undefined || said === "") return undefined;
-  const seconds = Number(said);
-  if (Number.isFinite(seconds)) return seconds >= 0 ? seconds * 1000 : undefined;
-  const date = Date.parse(said);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - wallMs);
 }
 
 function codeOf(status: number, told: Told | undefined): ErrorCode {

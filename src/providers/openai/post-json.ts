@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from "node:http";
 import { tightest, type Call, type Timeouts } from "../../model/call.ts";
 import { GatewayError, toGatewayError } from "../../model/errors.ts";
 import type { Pools } from "../../upstream/pools.ts";
@@ -56,9 +57,30 @@ async function refusalBody(exchange: Exchange, name: string): Promise<unknown> {
   }
 }
 
+interface Head {
+  readonly name: string;
+  readonly status: number;
+  readonly said: IncomingHttpHeaders;
+}
+
+/** Throws what a head that promises no answer means; a 200 among them is a page or a form that was not asked for. */
+export async function refuse(exchange: Exchange, { name, status, said }: Head, call: Call): Promise<never> {
+  const body = await refusalBody(exchange, name);
+  throw refusalError({ upstream: name, status: status === 200 ? 502 : status, headers: said, body, wallMs: call.clock.wall() });
+}
+
+/** A whole answer: its bytes, and what they say. */
+export interface Answered {
+  readonly bytes: Buffer;
+  readonly body: unknown;
+}
+
+export async function postJson(endpoint: Endpoint, body: Json, call: Call): Promise<unknown> {
+  return (await postBytes(endpoint, Buffer.from(JSON.stringify(body)), call)).body;
+}
+
 /** One upstream call, told in the span like that of a chat leaf. Throws a GatewayError, the same for the same failure as chat does. */
-export async function postJson({ name, pool, path, headers, timeouts }: Endpoint, body: Json, call: Call): Promise<unknown> {
-  const bytes = Buffer.from(JSON.stringify(body));
+export async function postBytes({ name, pool, path, headers, timeouts }: Endpoint, bytes: Buffer, call: Call): Promise<Answered> {
   const exchange = new Exchange({
     pool,
     method: "POST",
@@ -73,14 +95,12 @@ export async function postJson({ name, pool, path, headers, timeouts }: Endpoint
   try {
     const { status, headers: said } = await exchange.head();
     const isPage = (said["content-type"] ?? "").startsWith("text/html");
-    if (status !== 200 || isPage) {
-      const body = await refusalBody(exchange, name);
-      throw refusalError({ upstream: name, status: status === 200 ? 502 : status, headers: said, body, wallMs: call.clock.wall() });
-    }
-    const answer = parsed(await readAll(exchange, name));
-    if (answer === undefined) throw new GatewayError("upstream_protocol", `${name} sent an answer that is not JSON.`, { upstream: name });
-    if (tellsError(answer)) throw inbandError(name, answer, call.clock.wall());
-    return answer;
+    if (status !== 200 || isPage) await refuse(exchange, { name, status, said }, call);
+    const answer = await readAll(exchange, name);
+    const body = parsed(answer);
+    if (body === undefined) throw new GatewayError("upstream_protocol", `${name} sent an answer that is not JSON.`, { upstream: name });
+    if (tellsError(body)) throw inbandError(name, body, call.clock.wall());
+    return { bytes: answer, body };
   } catch (thrown) {
     throw toGatewayError(thrown, call.signal);
   } finally {

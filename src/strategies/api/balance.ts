@@ -5,6 +5,7 @@ import { Pool, ways } from "../../panel/balance-pick.ts";
 import { serve } from "../../panel/balance-turn.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { limited, timeouts } from "../../panel/timeouts.ts";
+import { ToolOwners } from "../../panel/tools-owners.ts";
 import { defineStrategy, node, OptionError, type BuildSite, type Node } from "../define.ts";
 
 const member = z
@@ -132,7 +133,8 @@ function planBalance(own: Options, child: (node: Node) => Planned): Plan {
  * weight. `latency`: the smallest peak-EWMA of the time to the first content, times the load; who is not known yet is tried first, and an
  * outlier fades within a few `decayMs`. `cost`: the cheapest for the size of this request; an unknown price comes last. `session`: weighted
  * rendezvous hashing of the client's `prompt_cache_key`, `safety_identifier` or `user`, else of the conversation's beginning, so that agent
- * loops stay where their prompt is cached; it stays right when members come and go. All counts are of this process.
+ * loops stay where their prompt is cached; it stays right when members come and go. All counts are of this process. However they are
+ * chosen, the member that made tool calls gets their results, unless it rests.
  *
  * Costs one call and no depth; the chosen member streams. What fails is the caller's to heal, with `retry`, with `fallback`, or with
  * `failover` here, at one call more each: a member that failed rests, so that whoever asks the pool again gets another. Pays with several
@@ -145,11 +147,18 @@ export const balance = defineStrategy({
   options,
   build(own, site) {
     checkWeights(own);
-    const pool = new Pool(buildPeers(own, site), own.by);
-    const built = { name: site.name, by: own.by, pool, tries: own.failover + 1 };
+    const peers = buildPeers(own, site);
+    const owners = new ToolOwners(
+      site.name,
+      peers.map(({ id }) => id),
+    );
+    const built = { name: site.name, by: own.by, peers, pool: new Pool(peers, own.by), owners, tries: own.failover + 1 };
     return { name: site.name, stream: (request, call) => serve(built, request, call) };
   },
   plan: planBalance,
+  foretell: ({ by, failover }) => {
+    return { note: failover === 0 ? `one of them, by ${by}` : `one of them, by ${by}; ${failover} more at most where one fails` };
+  },
   examples: [
     { kind: "balance", members: ["a", "b", "c"] },
     {

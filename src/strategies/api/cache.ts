@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { answerCached, type Cache } from "../../panel/cache-answer.ts";
+import { answerCached, reasonToPass, type Cache } from "../../panel/cache-answer.ts";
 import { Flights } from "../../panel/cache-flight.ts";
 import { Shelf } from "../../panel/cache-shelf.ts";
 import { tailOf } from "../../panel/tail.ts";
@@ -61,6 +61,12 @@ export const cache = defineStrategy({
     const planned = child(model);
     const { plan } = planned;
     return { ...plan, calls: [0, plan.calls[1]], tail: tailOf(planned), reads: true, edges: [{ role: "model", child: planned }] };
+  },
+  foretell(own, { request, call }) {
+    const why = reasonToPass(own, request, call);
+    return why === undefined
+      ? { note: "a kept answer asks nobody; whether there is one is not looked up" }
+      : { to: "model", note: `passes the cache by: ${why}` };
   },
   examples: [
     { kind: "cache", model: "a" },

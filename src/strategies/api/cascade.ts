@@ -7,9 +7,11 @@ import { askSure, graded, GRADES, selfVerify } from "../../panel/gate-asked.ts";
 import { planQuestions } from "../../panel/judge.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { fit, readThresholds } from "../../panel/thresholds.ts";
-import { answerTools, offersTools } from "../../panel/tools.ts";
+import { offersTools } from "../../panel/tools.ts";
+import { answerTools } from "../../panel/tools-turn.ts";
 import { defineStrategy, node, OptionError, type BuildSite, type Node } from "../define.ts";
-import { buildRole, buildTools, nodeOf, promptOf, role, tools, toolsTitle } from "../members.ts";
+import { buildRole, nodeOf, ownerTools, promptOf, role } from "../members.ts";
+import { buildTools, toolsTitle } from "../tool-turns.ts";
 
 const maxAnswerTokens = z.int().min(16).default(4_000).describe("What is shown of the answer at most; an estimate.");
 
@@ -44,7 +46,7 @@ const options = z.strictObject({
     .superRefine(checkGates)
     .describe("From cheap to strong; each but the last says when its answer is accepted."),
   thresholds: z.string().min(1).optional().describe("A file of learned thresholds, which takes the place of every `min`."),
-  tools,
+  tools: ownerTools,
 });
 
 type Options = z.output<typeof options>;
@@ -226,6 +228,7 @@ export const cascade = defineStrategy({
     };
   },
   plan: planCascade,
+  foretell: () => ({ note: "in this order, until an answer is accepted", certain: ["step 1"] }),
   examples: [
     {
       kind: "cascade",

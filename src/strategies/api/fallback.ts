@@ -6,9 +6,11 @@ import type { ModelEvent } from "../../model/events.ts";
 import { handOver } from "../../model/hand-over.ts";
 import { open } from "../../model/open.ts";
 import type { ChatRequest } from "../../model/request.ts";
+import { capable } from "../../panel/capable.ts";
 import { hold, holdGate } from "../../panel/hold.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { limited, timeouts } from "../../panel/timeouts.ts";
+import { ToolOwners } from "../../panel/tools-owners.ts";
 import { defineStrategy, node, type BuildSite, type Node } from "../define.ts";
 
 const member = z.union([node, z.strictObject({ model: node, timeouts: timeouts.optional() })]).describe("A model, or {model, timeouts}.");
@@ -60,9 +62,11 @@ function record(call: Call, failures: readonly Failure[], answered?: string): vo
 
 /**
  * Asks the next model when one failed in a way that another could heal, and nothing was shown yet. Any other error ends it at once: a request
- * that one upstream calls invalid is not tried on all. When all failed, one error says why each did.
+ * that one upstream calls invalid is not tried on all. When all failed, one error says why each did. Members that are known not to take what
+ * the request needs are passed over.
  *
- * Costs one call when all is well, one for each member at worst, one after the other. The chosen member streams. Pays always: an outage, a
+ * The member that made tool calls is the first to get their results. Costs one call when all is well, one for each member at worst, one
+ * after the other. The chosen member streams. Pays always: an outage, a
  * rate limit or a timeout of one provider is no longer the client's.
  */
 export const fallback = defineStrategy({
@@ -72,6 +76,10 @@ export const fallback = defineStrategy({
   options,
   build(own, site) {
     const members = own.members.map((given, index) => buildMember(given, index, site));
+    const owners = new ToolOwners(
+      site.name,
+      members.map(({ name }) => name),
+    );
     return {
       name: site.name,
       stream: (request, call) => handOver(() => answer(request, call)),
@@ -79,12 +87,14 @@ export const fallback = defineStrategy({
 
     async function answer(request: ChatRequest, call: Call): Promise<AsyncIterable<ModelEvent>> {
       const failures: Failure[] = [];
-      for (const child of members) {
+      const turn = owners.read(request);
+      const able = capable(owners.inOrder(members, turn.owner), ([, model]) => ({ model, request: turn.request }), call);
+      for (const [index, child] of able) {
         throwIfAborted(call.signal);
-        const opening = await open(child, request, enter(call, { label: child.name }), holdGate(own.hold));
+        const opening = await open(child, turn.request, enter(call, { label: child.name }), holdGate(own.hold));
         if (opening.ok) {
           record(call, failures, child.name);
-          return opening.events;
+          return turn.tell(index, opening.events);
         }
         failures.push({ member: child.name, error: opening.error });
         if (!opening.error.elsewhere) break;
@@ -108,6 +118,7 @@ export const fallback = defineStrategy({
       ...(plans.some(({ tools }) => tools !== undefined) ? { tools: [...owners].join(" or ") } : {}),
     };
   },
+  foretell: () => ({ note: "in this order, the next one when one fails" }),
   examples: [
     { kind: "fallback", members: ["a", "b", "c"] },
     { kind: "fallback", members: [{ model: "a", timeouts: { firstTokenMs: 3000 } }, "b"] },

@@ -5,9 +5,11 @@ import type { ModelEvent } from "../../model/events.ts";
 import { newLatency } from "../../model/latency.ts";
 import type { Plan, Planned } from "../../model/plan.ts";
 import type { ChatRequest } from "../../model/request.ts";
+import { capable } from "../../panel/capable.ts";
 import { Heat, type Runner, type Stagger } from "../../panel/race-heat.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { limited, timeouts } from "../../panel/timeouts.ts";
+import { ToolOwners, type OwnedTurn } from "../../panel/tools-owners.ts";
 import { defineStrategy, node, OptionError, type BuildSite, type Node } from "../define.ts";
 
 const member = z.union([node, z.strictObject({ model: node, timeouts: timeouts.optional() })]).describe("A model, or {model, timeouts}.");
@@ -52,21 +54,35 @@ function checkStart({ staggerMs, p90 }: Options): void {
   if (staggerMs === undefined && !p90) throw new OptionError("", "a race needs `staggerMs` or `p90: true`: when the next member starts");
 }
 
-async function* run(
-  race: { readonly name: string; readonly runners: readonly Runner[]; readonly stagger: Stagger },
-  asked: ChatRequest,
-  call: Call,
-) {
-  const heat = new Heat(race.runners, race.stagger, asked, call);
+interface Race {
+  readonly name: string;
+  readonly runners: readonly Runner[];
+  readonly stagger: Stagger;
+  readonly owners: ToolOwners;
+}
+
+/** Who made calls starts first with their results, and where all start at once, alone: the others come when it fails. */
+function heatOf({ runners, stagger, owners }: Race, { request, owner }: OwnedTurn, call: Call): Heat {
+  const inOrder = capable(
+    owners.inOrder(runners, owner).map(([, runner]) => runner),
+    ({ model }) => ({ model, request }),
+    call,
+  );
+  return new Heat(inOrder, owner !== undefined && stagger.ms === 0 ? { ...stagger, ms: undefined } : stagger, request, call);
+}
+
+async function* run(race: Race, asked: ChatRequest, call: Call) {
+  const turn = race.owners.read(asked);
+  const heat = heatOf(race, turn, call);
   try {
     throwIfAborted(call.signal);
     await heat.run();
     throwIfAborted(call.signal);
     call.span.decision = heat.decision;
-    const { events } = heat;
-    if (!events) throw heat.failure(race.name);
+    const { answered, events } = heat;
+    if (!events || !answered) throw heat.failure(race.name);
     heat.endLosers();
-    for await (const event of events) {
+    for await (const event of turn.tell(race.runners.indexOf(answered), events)) {
       // With the finish the costs are summed up.
       if (event.type === "finish") await heat.losers();
       yield event;
@@ -85,9 +101,11 @@ function planRace(own: Options, child: (node: Node) => Planned): Plan {
   const one = Math.min(...plans.map(({ calls }) => calls[0]));
   // Who is cut has made its first call.
   const begun = own.staggerMs === 0 ? plans.reduce((sum, { calls }) => sum + Math.min(1, calls[0]), 0) : 0;
+  // Until p90 is known, nothing but a failure starts the next.
+  const depths = plans.map(({ depth }) => depth);
   return {
     calls: [Math.max(one, begun), plans.reduce((sum, { calls }) => sum + calls[1], 0)],
-    depth: Math.max(...plans.map(({ depth }) => depth)),
+    depth: own.staggerMs === undefined ? depths.reduce((sum, depth) => sum + depth, 0) : Math.max(...depths),
     tail: [...tails].join(" or ") || "none",
     reads: true,
     edges: members.map((planned, index) => ({ role: `member ${index + 1}`, child: planned })),
@@ -99,9 +117,11 @@ function planRace(own: Options, child: (node: Node) => Planned): Plan {
 /**
  * A hedge: the next member starts beside one that is slow, and the first with something to say wins; its tokens stream. One that fails starts
  * the next at once. Losers are ended and billed for what they wrote. An empty answer is given out only when nobody has a better one; a
- * refusal is an answer. When all failed, one error says why each did.
+ * refusal is an answer. When all failed, one error says why each did. Who can not take the request does not run. The member that made tool calls starts first with their results, and
+ * alone where all start at once.
  *
- * Costs one call when the first is in time, one for each member at worst, and the depth of one. Pays against slow tails: with `p90` about
+ * Costs one call when the first is in time, one for each member at worst, and the depth of one; of all where there is no
+ * `staggerMs` and no p90 yet. Pays against slow tails: with `p90` about
  * one request in ten costs twice and the slowest tenth is cut. `staggerMs: 0` buys the best latency at n times the price.
  */
 export const race = defineStrategy({
@@ -111,10 +131,16 @@ export const race = defineStrategy({
   options,
   build(own, site) {
     checkStart(own);
-    const built = { name: site.name, runners: buildRunners(own, site), stagger: { p90: own.p90, ms: own.staggerMs } };
+    const runners = buildRunners(own, site);
+    const owners = new ToolOwners(
+      site.name,
+      runners.map(({ label }) => label),
+    );
+    const built: Race = { name: site.name, runners, owners, stagger: { p90: own.p90, ms: own.staggerMs } };
     return { name: site.name, stream: (request, call): AsyncGenerator<ModelEvent> => run(built, request, call) };
   },
   plan: planRace,
+  foretell: () => ({ note: "in this order, the next beside one that is slow; the first usable answer wins", certain: ["member 1"] }),
   examples: [
     { kind: "race", members: ["a", "b"], staggerMs: 800 },
     { kind: "race", members: ["a", "b", "c"], staggerMs: 0 },

@@ -90,6 +90,7 @@ export const retry = defineStrategy({
       edges: [{ role: "model", child: planned }],
     };
   },
+  foretell: ({ attempts }) => ({ note: `up to ${attempts} attempts where it fails, which are not counted here` }),
   examples: [
     { kind: "retry", model: "a" },
     { kind: "retry", model: "a", attempts: 4, baseMs: 100, capMs: 2000, maxRetryAfterMs: 5000 },

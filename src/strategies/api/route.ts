@@ -4,12 +4,14 @@ import type { Model } from "../../model/model.ts";
 import type { Edge, Plan, Planned } from "../../model/plan.ts";
 import { openDeadline } from "../../model/scope.ts";
 import { planQuestions } from "../../panel/judge.ts";
+import { capable } from "../../panel/capable.ts";
 import { RouteMemory, type Decision } from "../../panel/route-memory.ts";
 import { conditionOf, type Asked } from "../../panel/route-rules.ts";
 import { callsFor } from "../../panel/route-vectors.ts";
 import { viewOf } from "../../panel/route-view.ts";
 import { tailOf } from "../../panel/tail.ts";
-import { defineStrategy, OptionError, type BuildSite, type Node } from "../define.ts";
+import { ToolOwners } from "../../panel/tools-owners.ts";
+import { defineStrategy, OptionError, type BuildSite, type Foresight, type Foretold, type Node } from "../define.ts";
 import { nodeOf } from "../members.ts";
 import { decideByEmbedding } from "./route-embedding.ts";
 import { decideByTable } from "./route-learned.ts";
@@ -55,20 +57,42 @@ function record({ by }: RouteOptions, { told, failed: why }: Decision, way: Way,
   if (why !== undefined) call.trace.degraded.push(`route: ${why}, so ${way.name} answers`);
 }
 
-function routed(
-  site: BuildSite,
-  own: RouteOptions,
-  choose: (asked: Asked) => Promise<{ readonly way: Way; readonly decision: Decision }>,
-): Model {
+interface Chosen {
+  readonly way: Way;
+  readonly decision: Decision;
+}
+
+/** The chosen way, or another where its model can not take the request: `else` before the others. */
+function passable({ way, decision }: Chosen, ways: readonly Way[], { request, call }: Asked): Chosen {
+  if (way.model.unable?.(request) === undefined) return { way, decision };
+  const [other = way] = capable([way, ...ways], ({ model }) => ({ model, request }), call);
+  return { way: other, decision: { ...decision, told: { ...decision.told, unable: way.name } } };
+}
+
+/** Where a request may go: all ways, `else` first, and those that keep an agent's loop, in which nobody is asked again where to go. */
+interface Ways {
+  readonly all: readonly Way[];
+  readonly kept: readonly Way[];
+}
+
+function routed(site: BuildSite, own: RouteOptions, choose: (asked: Asked) => Promise<Chosen>, { all, kept }: Ways): Model {
+  const owners = new ToolOwners(
+    site.name,
+    kept.map(({ name, label }) => `${label} ${name}`),
+  );
   return {
     name: site.name,
-    async *stream(request, call) {
+    async *stream(given, call) {
       throwIfAborted(call.signal);
+      const turn = owners.read(given);
+      const { request, owner } = turn;
       const asked: Asked = { request, view: viewOf(request.body, own.on), call };
-      const { way, decision } = await choose(asked);
+      const owning = owner === undefined ? undefined : kept[owner];
+      const chosen = owning ? { way: owning, decision: { choice: owner, told: { kept: true } } } : await choose(asked);
+      const { way, decision } = passable(chosen, all, asked);
       throwIfAborted(call.signal);
       record(own, decision, way, asked);
-      yield* way.model.stream(request, enter(call, { label: way.label }));
+      yield* turn.tell(kept.indexOf(way), way.model.stream(request, enter(call, { label: way.label })));
     },
   };
 }
@@ -86,7 +110,7 @@ function buildRules(own: RulesOptions, site: BuildSite): Model {
     const index = rules.findIndex(({ holds }) => holds(asked));
     const told = index < 0 ? { rule: "else" } : { rule: index + 1 };
     return Promise.resolve({ way: rules[index]?.way ?? last, decision: { choice: index, told } });
-  });
+  }, { all: [last, ...rules.map(({ way }) => way)], kept: [] });
 }
 
 function buildPaid(own: PaidOptions, site: BuildSite): Model {
@@ -110,10 +134,11 @@ function buildPaid(own: PaidOptions, site: BuildSite): Model {
     await memory.put(asked, decision);
     return decision;
   };
-  return routed(site, own, async (asked) => {
+  const choose = async (asked: Asked): Promise<Chosen> => {
     const decision = await made(asked);
     return { decision, way: (decision.choice === undefined ? undefined : ways[decision.choice]) ?? last };
-  });
+  };
+  return routed(site, own, choose, { all: [last, ...ways], kept: ways.includes(last) ? ways : [...ways, last] });
 }
 
 /** The plan of asking one of several, and nothing else. */
@@ -164,6 +189,19 @@ function planRoute(own: RouteOptions, child: (node: Node) => Planned): Plan {
   };
 }
 
+/** By rules the request itself decides; else somebody is asked. */
+function foretell(own: RouteOptions, { request, call }: Foresight): Foretold {
+  if (own.by !== "rules") {
+    const role = own.by === "prompt" ? "router" : "embedder";
+    return { aside: [role], note: `decided by a call to its ${role}, or as it was for the same conversation` };
+  }
+  const shown = { request, view: viewOf(request.body, own.on), call };
+  const index = own.rules.findIndex(({ when }) => conditionOf(when)(shown));
+  return index < 0
+    ? { to: "else", note: "no rule holds" }
+    : { to: `rule ${index + 1}`, note: `rule ${index + 1} of ${own.rules.length} holds` };
+}
+
 /**
  * Sends each request to one of several models, untouched; the chosen one streams as it does alone.
  *
@@ -173,8 +211,9 @@ function planRoute(own: RouteOptions, child: (node: Node) => Planned): Plan {
  * RouteLLM's matrix factorisation (2406.18665): the strong member answers where its win rate reaches a threshold, set or calibrated to a share.
  *
  * The decision is made on the conversation up to the user's last message (or first: `on`), never on what follows it, and is kept for the same
- * conversation of the same key: all turns of an agent's loop go one way. A decision that fails, or takes too long, sends the request to `else`, and
- * the answer is marked degraded. There is no second choice when the chosen model fails: that is for a `fallback` among the members.
+ * conversation of the same key: all turns of an agent's loop go one way. Where it has to be bought a tag in the ids of tool calls keeps it too, in
+ * every gateway. A decision that fails, or takes too long, sends the request to `else`, and
+ * the answer is marked degraded. A chosen model that can not take the request is passed by, for `else` or the first that can. There is no second choice when the chosen model fails: that is for a `fallback` among the members.
  *
  * Costs one call and depth 1 by rules; the others ask one call more before it (`prompt` two when the first reply can not be read), none where the
  * decision is remembered. The labelled texts are embedded once, with the first request that needs them, a call for each hundred, and kept in the
@@ -188,6 +227,7 @@ export const route = defineStrategy({
   options,
   build: (own, site) => (own.by === "rules" ? buildRules(own, site) : buildPaid(own, site)),
   plan: planRoute,
+  foretell,
   examples: [
     {
       kind: "route",

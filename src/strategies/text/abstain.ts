@@ -12,6 +12,7 @@ import { panel } from "../../panel/panel.ts";
 import type { Role } from "../../panel/seats.ts";
 import { defineStrategy, node, OptionError, type BuildSite, type Node } from "../define.ts";
 import * as shared from "../members.ts";
+import { buildTools, withTools } from "../tool-turns.ts";
 
 const common = {
   model: node.describe("Whose answers are given, or not."),
@@ -220,7 +221,7 @@ function planGate(own: Asked, itself: Planned, child: (node: Node) => Planned): 
 function planAbstain(own: Options, child: (node: Node) => Planned): Plan {
   check(own);
   const itself = child(own.model);
-  const told = { tail: "none", reads: true, agreement: true, tools: shared.toolsTitle(own.tools, own.model, child) };
+  const told = { tail: "none", reads: true, agreement: true };
   if (own.by !== "agreement") {
     const gate = planGate(own, itself, child);
     const { calls, depth } = itself.plan;
@@ -266,9 +267,9 @@ export const abstain = defineStrategy({
   build(own, site) {
     const built = buildAbstain(own, site);
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answerOrAbstain(built, request, call) };
-    return panel(inner, { tools: shared.buildTools(own.tools, built.self.model, site), ownText: () => true });
+    return panel(inner, { tools: buildTools(own.tools, built.self.model, site), ownText: () => true });
   },
-  plan: (own, child) => shared.withOwner(planAbstain(own, child), own.tools, child),
+  plan: (own, child) => withTools(planAbstain(own, child), own.tools, child, { owner: own.model }),
   examples: [
     { kind: "abstain", model: "a", by: "others", reviewers: ["b", "c"], chair: { model: "c", temperature: 0 } },
     { kind: "abstain", model: "a", by: "compete", challenger: "b", conflicts: 2, change: "majority" },

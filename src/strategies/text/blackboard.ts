@@ -7,6 +7,7 @@ import { planQuestions } from "../../panel/judge.ts";
 import { panel } from "../../panel/panel.ts";
 import { defineStrategy, OptionError, type BuildSite, type Node } from "../define.ts";
 import * as shared from "../members.ts";
+import { buildTools, withTools } from "../tool-turns.ts";
 
 const options = z.strictObject({
   members: shared.members.describe("The agents."),
@@ -74,9 +75,8 @@ function planBlackboard(given: Options, child: (node: Node) => Planned): Plan {
     tail: "none",
     reads: true,
     edges: [...seats.edges, { role: "decider", child: decider }],
-    tools: shared.toolsTitle(tools, owner, child),
   };
-  return shared.withOwner(plan, tools, child);
+  return withTools(plan, tools, child, { owner, members });
 }
 
 /**
@@ -104,7 +104,7 @@ export const blackboard = defineStrategy({
     const [first] = built.assembly.seating.places;
     if (first === undefined) throw new OptionError("members", "a blackboard needs at least one agent");
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => meet(built, request, call) };
-    return panel(inner, { tools: shared.buildTools(given.tools, first.model, site), ownText: () => true });
+    return panel(inner, { tools: buildTools(given.tools, first.model, site, built.assembly), ownText: () => true });
   },
   plan: planBlackboard,
   examples: [

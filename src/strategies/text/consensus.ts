@@ -22,6 +22,7 @@ import { repairInstead, type Events, type Stead, type Writing } from "../../pane
 import { defineStrategy, OptionError, type BuildSite } from "../define.ts";
 import * as shared from "../members.ts";
 import { buildCloser, buildTalk, planAsked, planTalk, talking, talkQuorum, type Closer, type Talk } from "../talk.ts";
+import { buildTools } from "../tool-turns.ts";
 
 const options = z.strictObject({
   ...talking,
@@ -210,7 +211,7 @@ export const consensus = defineStrategy({
     const built = buildConsensus(options, site);
     const owner = built.closer?.role.model ?? built.talk.first.model;
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answer(built, request, call) };
-    return panel(inner, { tools: shared.buildTools(options.tools, owner, site), ownText: () => true });
+    return panel(inner, { tools: buildTools(options.tools, owner, site, built.talk.assembly), ownText: () => true });
   },
   plan(options, child) {
     checked(options);

@@ -18,6 +18,7 @@ import { repairInstead, type Stead, type Writing } from "../../panel/writer.ts";
 import { defineStrategy, type BuildSite } from "../define.ts";
 import * as shared from "../members.ts";
 import { buildCloser, buildTalk, planAsked, planTalk, talking, talkQuorum, type Closer, type Talk } from "../talk.ts";
+import { buildTools } from "../tool-turns.ts";
 
 const options = z.strictObject({
   ...talking,
@@ -143,7 +144,7 @@ export const council = defineStrategy({
   build(options, site) {
     const built = buildCouncil(options, site);
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answer(built, request, call) };
-    return panel(inner, { tools: shared.buildTools(options.tools, built.chair.role.model, site), ownText: () => true });
+    return panel(inner, { tools: buildTools(options.tools, built.chair.role.model, site, built.talk.assembly), ownText: () => true });
   },
   plan(options, child) {
     checked(options);

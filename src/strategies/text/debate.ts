@@ -24,6 +24,7 @@ import { repairInstead, type Events, type Writing } from "../../panel/writer.ts"
 import { defineStrategy, OptionError, type BuildSite } from "../define.ts";
 import * as shared from "../members.ts";
 import { buildCloser, buildTalk, planRounds, planTalk, talking, talkQuorum, type Closer, type Talk } from "../talk.ts";
+import { buildTools } from "../tool-turns.ts";
 
 const options = z.strictObject({
   ...talking,
@@ -197,7 +198,7 @@ export const debate = defineStrategy({
     const built = buildDebate(options, site);
     const owner = built.closer?.role.model ?? built.talk.first.model;
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answer(built, request, call) };
-    return panel(inner, { tools: shared.buildTools(options.tools, owner, site), ownText: () => true });
+    return panel(inner, { tools: buildTools(options.tools, owner, site, built.talk.assembly), ownText: () => true });
   },
   plan(options, child) {
     checked(options);

@@ -22,6 +22,7 @@ import { asideRequest, withTurn } from "../../panel/turn.ts";
 import { medoidInstead, repairInstead, write, type Events, type Writing } from "../../panel/writer.ts";
 import { defineStrategy, type BuildSite, type Node } from "../define.ts";
 import * as shared from "../members.ts";
+import { buildTools, withTools } from "../tool-turns.ts";
 import { buildRanking, planRanking, TOP_K } from "./fuse-ranking.ts";
 
 const options = z.strictObject({
@@ -166,7 +167,7 @@ export const fuse = defineStrategy({
   build(options, site) {
     const built = buildFuse(options, site);
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answer(built, request, call) };
-    return panel(inner, { tools: shared.buildTools(options.tools, built.writer.model, site), ownText: () => true });
+    return panel(inner, { tools: buildTools(options.tools, built.writer.model, site, built.assembly), ownText: () => true });
   },
   plan(options, child) {
     quorumOf(options);
@@ -188,12 +189,12 @@ export const fuse = defineStrategy({
       tail: tailOf(child(shared.nodeOf(writer))),
       reads: true,
       edges: [...seats.edges, ...(ranking ? [{ role: "ranker", child: ranking.ranker }] : []), ...steps],
-      tools: shared.toolsTitle(tools, shared.nodeOf(writer), child),
     };
-    return shared.withOwner(plan, tools, child);
+    return withTools(plan, tools, child, { owner: shared.nodeOf(writer), members, reserves: quorum.reserves });
   },
   examples: [
     { kind: "fuse", members: ["a", "b"], writer: "c" },
+    { kind: "fuse", members: ["a", "b"], writer: "c", tools: { policy: "advise" } },
     { kind: "fuse", members: ["a", "b", "c"], writer: "a", quorum: { min: 2, graceMs: 4_000 } },
     {
       kind: "fuse",

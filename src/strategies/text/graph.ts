@@ -10,6 +10,7 @@ import { teamwork, type Team, type TeamNode } from "../../panel/team.ts";
 import { toTemplate, type Template } from "../../panel/template.ts";
 import { defineStrategy, node, OptionError, type BuildSite, type Node } from "../define.ts";
 import * as shared from "../members.ts";
+import { buildTools, withTools } from "../tool-turns.ts";
 
 const step = z.strictObject({
   model: node.optional().describe("Who does it. A node without one joins its inputs."),
@@ -174,10 +175,9 @@ function planGraph(given: Options, child: (node: Node) => Planned): Plan {
       const verify = nodes[of]?.verify;
       return one ? [{ role: verify === undefined ? of : `${of}, may send back to ${verify}`, child: one }] : [];
     }),
-    tools: shared.toolsTitle(tools, model, child),
     drawing: drawingOf(given, dag, titles),
   };
-  return shared.withOwner(plan, tools, child);
+  return withTools(plan, tools, child, { owner: model });
 }
 
 /**
@@ -208,7 +208,7 @@ export const graph = defineStrategy({
     if (!owner) throw new OptionError("nodes", "no node of this graph has a model that writes");
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => teamwork(team, request, call) };
     const joins = team.nodes.get(team.dag.sink)?.role === undefined;
-    return panel(inner, { tools: shared.buildTools(given.tools, owner, site), ownText: () => !joins });
+    return panel(inner, { tools: buildTools(given.tools, owner, site), ownText: () => !joins });
   },
   plan: planGraph,
   examples: [

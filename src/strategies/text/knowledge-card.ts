@@ -16,6 +16,7 @@ import { asideRequest, withTurn } from "../../panel/turn.ts";
 import { write } from "../../panel/writer.ts";
 import { defineStrategy, type BuildSite } from "../define.ts";
 import * as shared from "../members.ts";
+import { buildTools } from "../tool-turns.ts";
 import { planWritten } from "../written.ts";
 
 const options = z.strictObject({
@@ -125,7 +126,7 @@ export const knowledgeCard = defineStrategy({
   build(options, site) {
     const built = buildCards(options, site);
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answer(built, request, call) };
-    return panel(inner, { tools: shared.buildTools(options.tools, built.writer.model, site), ownText: () => true });
+    return panel(inner, { tools: buildTools(options.tools, built.writer.model, site, built.assembly), ownText: () => true });
   },
   plan(options, child) {
     quorumOf(options);

@@ -8,6 +8,7 @@ import { show } from "../../panel/showing.ts";
 import { withTurn } from "../../panel/turn.ts";
 import { defineStrategy } from "../define.ts";
 import * as shared from "../members.ts";
+import { buildTools } from "../tool-turns.ts";
 import { buildWritten, planWritten, written } from "../written.ts";
 
 const options = z.strictObject({
@@ -51,7 +52,7 @@ export const mixture = defineStrategy({
     const base = buildWritten(options, site, prompt);
     const built: InRounds = { ...base, rounds: options.layers - 1, next: (answers, next) => nextLayer(answers, next, base) };
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answerInRounds(built, request, call) };
-    return panel(inner, { tools: shared.buildTools(options.tools, built.writer.model, site), ownText: () => true });
+    return panel(inner, { tools: buildTools(options.tools, built.writer.model, site, built.assembly), ownText: () => true });
   },
   plan(options, child) {
     const { layers, members, quorum } = options;
@@ -63,7 +64,15 @@ export const mixture = defineStrategy({
     { kind: "mixture", members: ["a", "b"], writer: "c" },
     { kind: "mixture", members: ["a", "b", "c"], writer: "a", layers: 3, quorum: { min: 2, graceMs: 4_000 } },
     { kind: "mixture", members: [{ model: "a", samples: 3, temperature: 0.7, maxTokens: 800 }], writer: "a" },
-    { kind: "mixture", members: ["a", "b"], writer: "c", layers: 4, onShort: "fail", quorum: { deadlineMs: 20_000, reserves: ["c"] } },
+    {
+      kind: "mixture",
+      members: ["a", "b"],
+      writer: "c",
+      layers: 4,
+      onShort: "fail",
+      quorum: { deadlineMs: 20_000, reserves: ["c"] },
+      tools: { policy: "select", judge: "c" },
+    },
     {
       kind: "mixture",
       members: [

@@ -16,6 +16,7 @@ import { validatorOf } from "../../panel/schema.ts";
 import type { Role } from "../../panel/seats.ts";
 import { defineStrategy, OptionError } from "../define.ts";
 import * as shared from "../members.ts";
+import { buildTools, withTools } from "../tool-turns.ts";
 
 const options = z.strictObject({
   members: shared.members.describe("Each answers `samples` times; its `weight`, its accuracy in validation say, breaks a tie."),
@@ -156,7 +157,7 @@ export const mux = defineStrategy({
     const repairPrompt = shared.promptOf(site, "repair", ["reason"]);
     const built: Mux = { options: own, assembly, members: sampled(list, assembly), first, repairPrompt };
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answer(built, request, call) };
-    return panel(inner, { tools: shared.buildTools(tools, first.model, site), ownText: () => true });
+    return panel(inner, { tools: buildTools(tools, first.model, site, assembly), ownText: () => true });
   },
   plan(own, child) {
     const { list } = checked(own);
@@ -164,8 +165,8 @@ export const mux = defineStrategy({
     const cuts = stop !== "none" || shared.mayCut(quorum);
     const seats = shared.planSeats({ members: list, reserves: [], cuts }, child);
     const owner = shared.nodeOf(list[0] ?? "");
-    const plan: Plan = { ...seats, tail: "none", reads: true, agreement: true, tools: shared.toolsTitle(tools, owner, child) };
-    return shared.withOwner(plan, tools, child);
+    const plan: Plan = { ...seats, tail: "none", reads: true, agreement: true };
+    return withTools(plan, tools, child, { owner, members: list });
   },
   examples: [
     { kind: "mux", members: ["a", "b"], samples: 3 },

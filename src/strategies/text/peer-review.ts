@@ -8,6 +8,7 @@ import { fencedReviews, review, type Review, type Reviewing } from "../../panel/
 import { askAgain, withReply, type Seated } from "../../panel/rounds.ts";
 import { defineStrategy, OptionError } from "../define.ts";
 import * as shared from "../members.ts";
+import { buildTools } from "../tool-turns.ts";
 import { buildWritten, planAgain, planWritten, readEachOther, written } from "../written.ts";
 
 /** Reviews of an answer when the config does not say. */
@@ -97,7 +98,7 @@ export const peerReview = defineStrategy({
     const base = buildWritten(options, site, shared.promptOf(site, "closing", ["candidates"], ["nonce"]));
     const built: InRounds = { ...base, rounds: options.rounds, next: (answers, next) => nextRound(answers, next, revising) };
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answerInRounds(built, request, call) };
-    return panel(inner, { tools: shared.buildTools(options.tools, built.writer.model, site), ownText: () => true });
+    return panel(inner, { tools: buildTools(options.tools, built.writer.model, site, built.assembly), ownText: () => true });
   },
   plan(options, child) {
     const reviews = reviewsOf(options);

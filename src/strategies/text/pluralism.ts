@@ -8,6 +8,7 @@ import { panel } from "../../panel/panel.ts";
 import { pluralAnswer, type Plural } from "../../panel/plural.ts";
 import { defineStrategy, OptionError, type BuildSite, type Node } from "../define.ts";
 import * as shared from "../members.ts";
+import { buildTools } from "../tool-turns.ts";
 import { planWritten, type Further } from "../written.ts";
 
 const common = {
@@ -156,7 +157,7 @@ export const pluralism = defineStrategy({
     };
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => pluralAnswer(built, request, call) };
     const sampled = given.mode === "distributional" && given.answer === "sampled";
-    return panel(inner, { tools: shared.buildTools(tools, built.writer.model, site), ownText: () => !sampled });
+    return panel(inner, { tools: buildTools(tools, built.writer.model, site, built.assembly), ownText: () => !sampled });
   },
   plan: planPluralism,
   examples: [

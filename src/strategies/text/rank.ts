@@ -15,6 +15,7 @@ import { validatorOf } from "../../panel/schema.ts";
 import type { Role, Seating } from "../../panel/seats.ts";
 import { defineStrategy, node, OptionError, type BuildSite, type Node } from "../define.ts";
 import * as shared from "../members.ts";
+import { buildTools, withTools } from "../tool-turns.ts";
 
 const options = z.strictObject({
   members: shared.members,
@@ -183,7 +184,7 @@ export const rank = defineStrategy({
       repairPrompt: shared.promptOf(site, "repair", ["reason"]),
     };
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answer(built, request, call) };
-    return panel(inner, { tools: shared.buildTools(tools, first.model, site), ownText: () => true });
+    return panel(inner, { tools: buildTools(tools, first.model, site, built.assembly), ownText: () => true });
   },
   plan(own, child) {
     check(own);
@@ -196,9 +197,8 @@ export const rank = defineStrategy({
       tail: "none",
       reads: true,
       edges: [...seats.edges, ...choice.edges],
-      tools: shared.toolsTitle(tools, shared.nodeOf(members[0] ?? ""), child),
     };
-    return shared.withOwner(plan, tools, child);
+    return withTools(plan, tools, child, { owner: shared.nodeOf(members[0] ?? ""), members, reserves: quorum.reserves });
   },
   examples: [
     { kind: "rank", members: ["a", "b"], by: "judge", judge: "c" },
@@ -210,7 +210,7 @@ export const rank = defineStrategy({
       judgeReserves: ["b"],
       quorum: { min: 2, graceMs: 4_000 },
     },
-    { kind: "rank", members: [{ model: "a", samples: 3, temperature: 0.8 }], by: "medoid", onShort: "fail" },
+    { kind: "rank", members: [{ model: "a", samples: 3, temperature: 0.8 }], by: "medoid", onShort: "fail", tools: { policy: "vote" } },
     { kind: "rank", members: ["a", "b", "c"], by: "peers", tools: { policy: "refuse" } },
     { kind: "rank", members: ["a", "b"], by: "reward", reward: "c" },
     {

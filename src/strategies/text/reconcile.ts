@@ -25,6 +25,7 @@ import { repairInstead, type Events } from "../../panel/writer.ts";
 import { defineStrategy, OptionError, type BuildSite } from "../define.ts";
 import * as shared from "../members.ts";
 import { buildTalk, planRounds, planTalk, talking, talkQuorum, type Talk } from "../talk.ts";
+import { buildTools } from "../tool-turns.ts";
 
 const options = z.strictObject({
   ...talking,
@@ -180,7 +181,7 @@ export const reconcile = defineStrategy({
   build(options, site) {
     const table = buildTable(options, site);
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answer(table, request, call) };
-    return panel(inner, { tools: shared.buildTools(options.tools, table.talk.first.model, site), ownText: () => false });
+    return panel(inner, { tools: buildTools(options.tools, table.talk.first.model, site, table.talk.assembly), ownText: () => false });
   },
   plan(options, child) {
     checked(options);

@@ -9,6 +9,7 @@ import type { Place } from "../../panel/seats.ts";
 import { show } from "../../panel/showing.ts";
 import { defineStrategy } from "../define.ts";
 import * as shared from "../members.ts";
+import { buildTools } from "../tool-turns.ts";
 import { buildWritten, planAgain, planWritten, readEachOther, written } from "../written.ts";
 
 const options = z.strictObject({
@@ -69,7 +70,7 @@ export const refine = defineStrategy({
     const base = buildWritten(options, site, shared.promptOf(site, "closing", ["candidates"], ["nonce"]));
     const built: InRounds = { ...base, rounds: options.rounds, next: (answers, next) => nextRound(answers, next, refining) };
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answerInRounds(built, request, call) };
-    return panel(inner, { tools: shared.buildTools(options.tools, built.writer.model, site), ownText: () => true });
+    return panel(inner, { tools: buildTools(options.tools, built.writer.model, site, built.assembly), ownText: () => true });
   },
   plan(options, child) {
     readEachOther(options);

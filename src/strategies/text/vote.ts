@@ -25,6 +25,7 @@ import { readWeights } from "../../panel/weights.ts";
 import { defineStrategy, node, OptionError, type BuildSite } from "../define.ts";
 import * as shared from "../members.ts";
 import { buildSettling, checkSettling, planSettling, settling, type Settling } from "../settling.ts";
+import { buildTools, withTools } from "../tool-turns.ts";
 
 /** Samples of `model` when the config does not say. */
 const SAMPLES = 5;
@@ -256,7 +257,7 @@ export const vote = defineStrategy({
     };
     const inner = { name, stream: (request: ChatRequest, call: Call) => hold(built, request, call) };
     return panel(inner, {
-      tools: shared.buildTools(options.tools, first.model, site),
+      tools: buildTools(options.tools, first.model, site, built.assembly),
       ownText: (request) => !merges(options, ruleFor(options, request)),
     });
   },
@@ -273,12 +274,13 @@ export const vote = defineStrategy({
       reads: true,
       agreement: true,
       edges: [...seats.edges, ...after.edges],
-      tools: shared.toolsTitle(options.tools, owner, child),
     };
-    return shared.withOwner(plan, options.tools, child);
+    return withTools(plan, options.tools, child, { owner, members: list, reserves: options.quorum.reserves });
   },
   examples: [
     { kind: "vote", members: ["a", "b", "c"] },
+    { kind: "vote", members: ["a", "b", "a"], tools: { policy: "vote" } },
+    { kind: "vote", members: ["a", "b"], tools: { policy: "select", judge: "c" } },
     { kind: "vote", model: "a", samples: 3, stop: "beta" },
     { kind: "vote", members: [{ model: "a", weight: 2, samples: 2, temperature: 0.7 }, "b"], answer: "exact", abstainBelow: 0.5 },
     {

@@ -1,0 +1,50 @@
+/** What one generation of models takes, where the API differs by model. */
+export interface Traits {
+  /** How it is told to think: not at all, with a budget of tokens, or with an effort that it spends as it sees fit. */
+  readonly thinking: "none" | "budget" | "adaptive";
+  /** Takes `temperature`, `top_p` and `top_k`. */
+  readonly sampling: boolean;
+  /** Enforces a JSON Schema by itself; undefined where nobody knows. */
+  readonly schema: boolean | undefined;
+  /** Efforts above `high` that it knows. */
+  readonly efforts: readonly string[];
+  /** The most tokens that it may write, sent when the request sets no bound: the API wants one. */
+  readonly maxTokens: number;
+}
+
+/** A server of another maker behind the same API: everything is sent as it is asked for. */
+const unknown: Traits = { thinking: "budget", sampling: true, schema: undefined, efforts: [], maxTokens: 16_384 };
+
+/** The version in a model's name, as a number: `claude-3-7-sonnet` is 3.7, `claude-opus-4-1-20250805` is 4.1. A date is no version. */
+function versionOf(name: string): number | undefined {
+  const found = /(?:^|[-./])(\d{1,2})(?:[-.](\d{1,2}))?(?=$|[-@:.])/.exec(name);
+  return found ? Number(`${found[1]}.${found[2] ?? 0}`) : undefined;
+}
+
+function isSampling(family: string, version: number): boolean {
+  if (family === "opus") return version < 4.7;
+  if (family === "haiku") return version < 5.5;
+  return family === "sonnet" && version < 5;
+}
+
+/** What is known of a model, by its name. Sources: the API's own documents and type definitions, 2026-11. A newer name is taken for the newest. */
+export function traitsOf(model: string): Traits {
+  const name = /claude-(.*)$/i.exec(model)?.[1]?.toLowerCase();
+  if (name === undefined) return unknown;
+  const version = versionOf(name) ?? Infinity;
+  const family = /opus|sonnet|haiku/.exec(name)?.[0] ?? "";
+  if (version < 3.5) return { thinking: "none", sampling: true, schema: false, efforts: [], maxTokens: 4096 };
+  if (version < 3.7) return { thinking: "none", sampling: true, schema: false, efforts: [], maxTokens: 8192 };
+  if (version < 4.6) {
+    const enforces = version >= 4.5 || (family === "opus" && version >= 4.1);
+    return {
+      thinking: "budget",
+      sampling: true,
+      schema: enforces,
+      efforts: [],
+      maxTokens: family === "opus" && version < 4.5 ? 32_000 : 64_000,
+    };
+  }
+  const efforts = version < 4.7 ? ["max"] : ["xhigh", "max"];
+  return { thinking: "adaptive", sampling: isSampling(family, version), schema: true, efforts, maxTokens: 64_000 };
+}

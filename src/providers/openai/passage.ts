@@ -1,0 +1,19 @@
+import type { ModelEvent } from "../../model/events.ts";
+import type { Model } from "../../model/model.ts";
+import { noteUsage, postBytes, type Endpoint } from "./post-json.ts";
+import type { RequestWriter } from "./request.ts";
+
+/** An endpoint whose bodies go through: the client's bytes with the model's name spliced in, and the server's bytes back. */
+export function passageLeaf(endpoint: Endpoint, { model, writer }: { readonly model: string; readonly writer: RequestWriter }): Model {
+  const { name } = endpoint;
+  return {
+    name,
+    async *stream(request, call): AsyncGenerator<ModelEvent> {
+      const wire = writer.write(request, model, "unary");
+      for (const field of wire.dropped) call.trace.warnings.push(`${name} does not take "${field}"; it was left out`);
+      const { bytes, body } = await postBytes(endpoint, wire.bytes, call);
+      noteUsage(body, call);
+      yield { type: "finish", completion: { choices: [], bytes, extra: { answer: body } } };
+    },
+  };
+}

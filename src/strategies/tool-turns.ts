@@ -1,0 +1,147 @@
+/** How the option `tools` of a panel becomes what src/panel runs, and what it costs. */
+import type * as z from "zod";
+import type { Plan, Planned } from "../model/plan.ts";
+import type { Assembly } from "../panel/assemble.ts";
+import { planQuestions, toJudge } from "../panel/judge.ts";
+import type { Role } from "../panel/seats.ts";
+import type { ToolsRule } from "../panel/tools-turn.ts";
+import { OptionError, type BuildSite, type Node } from "./define.ts";
+import * as shared from "./members.ts";
+
+type Given = z.output<typeof shared.tools>;
+type Policy = Given["policy"];
+
+/** What only some kinds of policy have. */
+type Options = Pick<Given, "policy" | "owner"> & Partial<Pick<Given, "members" | "judge" | "maxCandidateTokens">>;
+
+/** What a policy does with an option that it does not have. */
+const USELESS = {
+  owner: {
+    vote: "has no turn to own: the majority's call goes out",
+    select: "has no turn to own: the judge picks",
+    refuse: "has no turn to own under `policy: refuse`",
+  },
+  members: { owner: "have nothing to do: one model answers alone", refuse: "have nothing to do under `policy: refuse`" },
+  judge: {
+    owner: "goes with `policy: select`",
+    vote: "goes with `policy: select`",
+    advise: "goes with `policy: select`",
+    refuse: "goes with `policy: select`",
+  },
+} satisfies Record<string, Partial<Record<Policy, string>>>;
+
+function check(given: Options): void {
+  for (const [option, why] of Object.entries(USELESS) as [keyof typeof USELESS, Partial<Record<Policy, string>>][]) {
+    const fault = why[given.policy];
+    if (given[option] !== undefined && fault !== undefined) throw new OptionError(`tools.${option}`, fault);
+  }
+  if (given.policy === "select" && given.judge === undefined) throw new OptionError("tools.judge", "`select` needs a judge");
+}
+
+/** Members of the option's own: more than half must have answered. */
+function assemblyOf(list: readonly shared.MemberOptions[], site: BuildSite): Assembly {
+  const seating = shared.buildSeating(list, [], site, shared.placeIn("tools.members"));
+  const min = Math.floor(seating.places.length / 2) + 1;
+  return { name: site.name, seating, quorum: { min }, onShort: "degrade", refusals: "unusable" };
+}
+
+/**
+ * Who answers turns with tools. The owner is the one that is named, else `otherwise`; those who are asked are the ones that are named, else the
+ * panel's `own` members.
+ */
+export function buildTools(given: Options, otherwise: Role["model"], site: BuildSite, own?: Assembly): ToolsRule {
+  check(given);
+  const { policy, judge, maxCandidateTokens: maxTokens = 2_000, members } = given;
+  if (policy === "refuse") return { policy };
+  const owner = given.owner === undefined ? otherwise : site.child(given.owner, "tools.owner");
+  if (policy === "owner") return { policy, owner };
+  const assembly = members === undefined ? own : assemblyOf(members, site);
+  if (assembly === undefined)
+    throw new OptionError("tools.members", `are needed for \`policy: ${policy}\`: this kind has none who could be asked`);
+  if (policy === "vote") return { policy, assembly };
+  if (policy === "advise") {
+    const question = shared.promptOf(site, "tools-advise", ["tools"]);
+    return { policy, assembly, owner, maxTokens, question, advice: shared.promptOf(site, "tools-advice", ["candidates"], ["nonce"]) };
+  }
+  if (judge === undefined) throw new OptionError("tools.judge", "`select` needs a judge");
+  const role = { ...shared.buildRole(judge, "tools.judge", site), label: "judge" };
+  const warn = (message: string) => site.warn("tools.judge", message);
+  const prompt = shared.promptOf(site, "tools-select", ["candidates"], ["nonce", "form", "tools"]);
+  return { policy, assembly, jury: [toJudge(role, shared.nodeOf(judge), assembly.seating, warn)], maxTokens, prompt };
+}
+
+/** Who answers turns with tools, as `chorale check` prints it. */
+export function toolsTitle(given: Options, otherwise: Node, child: (node: Node) => Planned): string {
+  if (given.policy === "refuse") return "refused";
+  const { title, plan } = child(given.owner ?? otherwise);
+  return plan.tools ?? title;
+}
+
+/** Whom a panel has for turns with tools when the option names nobody. */
+export interface Standby {
+  readonly owner: Node;
+  readonly members?: readonly shared.MemberOptions[];
+  readonly reserves?: readonly shared.MemberOptions[];
+}
+
+/** What a turn with tools costs, and what it adds to the drawing. */
+interface TurnPlan {
+  readonly calls: number;
+  readonly depth: number;
+  readonly edges: Plan["edges"];
+  readonly title?: string;
+}
+
+function titlesOf(list: readonly shared.MemberOptions[], child: (node: Node) => Planned): string {
+  const titles = list.map((given) => {
+    const seats = shared.countSeats([given]);
+    return `${child(shared.nodeOf(given)).title}${seats > 1 ? ` x${seats}` : ""}`;
+  });
+  return titles.join(", ");
+}
+
+/** An owner who is a member or the writer is counted among those already. */
+function planOwner({ owner }: Options, child: (node: Node) => Planned): TurnPlan {
+  if (owner === undefined) return { calls: 0, depth: 0, edges: [] };
+  const planned = child(owner);
+  return { calls: planned.plan.calls[1], depth: planned.plan.depth, edges: [{ role: "owner", child: planned }] };
+}
+
+function planAsked(given: Options, child: (node: Node) => Planned, standby: Standby): TurnPlan {
+  const list = given.members ?? standby.members ?? [];
+  const seats = shared.planSeats({ members: list, reserves: given.members ? [] : (standby.reserves ?? []), cuts: true }, child);
+  const edges = given.members ? seats.edges.map(({ role, child }) => ({ role: `tools ${role}`, child })) : [];
+  const who = titlesOf(list, child);
+  const base = { calls: seats.calls[1], depth: seats.depth, edges };
+  if (given.policy === "vote") return { ...base, title: `vote of ${who}` };
+  if (given.policy === "select" && given.judge !== undefined) {
+    const judge = child(shared.nodeOf(given.judge));
+    const { calls, depth } = planQuestions(judge);
+    return {
+      calls: base.calls + calls[1],
+      depth: base.depth + depth,
+      edges: [...edges, { role: "tools judge", child: judge }],
+      title: `pick of ${judge.title} among ${who}`,
+    };
+  }
+  const owner = child(given.owner ?? standby.owner);
+  return {
+    calls: base.calls + owner.plan.calls[1],
+    depth: base.depth + owner.plan.depth,
+    edges: [...edges, ...planOwner(given, child).edges],
+    title: `advice of ${who} to ${owner.title}`,
+  };
+}
+
+/** The plan of a panel with its turns with tools: they are turns of their own, so they count where they are worse than the panel's. */
+export function withTools(plan: Plan, given: Options, child: (node: Node) => Planned, standby: Standby): Plan {
+  const asks = given.policy !== "owner" && given.policy !== "refuse";
+  const { calls, depth, edges, title } = asks ? planAsked(given, child, standby) : planOwner(given, child);
+  return {
+    ...plan,
+    calls: [plan.calls[0], Math.max(plan.calls[1], calls)],
+    depth: Math.max(plan.depth, depth),
+    edges: [...plan.edges, ...edges],
+    tools: title ?? toolsTitle(given, standby.owner, child),
+  };
+}
