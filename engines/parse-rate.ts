@@ -138,7 +138,8 @@ async function main(): Promise<void> {
       const body = { model, messages: [{ role: "user", content }], temperature: 1, seed: 3, max_tokens: 16 };
       const headers = { "content-type": "application/json" };
       const response = await fetch(`${gateway.url}/v1/chat/completions`, { method: "POST", headers, body: JSON.stringify(body) });
-      await response.text();
+      const told = await response.text();
+      if (!response.ok) console.log(`${model}: ${response.status} ${told.slice(0, 300)}`);
     }
     const { first, again, replies } = tap;
     const rate = first === 0 ? "never asked" : `${Math.round((100 * (first - again)) / first)} % of ${first}`;

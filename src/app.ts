@@ -3,14 +3,20 @@ import type { Socket } from "node:net";
 import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { GatewayError, toGatewayError } from "./model/errors.ts";
 import { ChatRoute, chatDialect } from "./http/chat.ts";
+import { completionsDialect } from "./http/completions.ts";
 import type { Dialect, Reading } from "./http/dialect.ts";
 import { preflightHeaders } from "./http/cors.ts";
+import { embeddingsDialect } from "./http/embeddings.ts";
 import { sendError } from "./http/errors.ts";
+import { isMessagesPath, sendMessagesError } from "./http/anthropic/errors.ts";
 import { explainChat } from "./http/explain.ts";
 import { getEntered, setEntered, type Door } from "./http/door.ts";
 import { errorBody } from "./http/errors.ts";
 import { health, ready } from "./http/health.ts";
+import { countTokens, messagesDialect } from "./http/messages.ts";
 import { getModel, listModels } from "./http/models.ts";
+import { moderationsDialect } from "./http/moderations.ts";
+import { rerankDialect } from "./http/rerank.ts";
 import { getRequest } from "./http/requests.ts";
 import { newRequestId } from "./http/request-id.ts";
 import { deleteResponse, getResponse, listInputItems, responsesDialect } from "./http/responses.ts";
@@ -45,6 +51,19 @@ function doorError(thrown: FastifyError | Error): GatewayError {
   return toGatewayError(thrown);
 }
 
+/** Answers with an error in the shape that this path's clients read. */
+function refuse(raw: IncomingMessage, reply: ServerResponse, error: GatewayError, headers: readonly string[]): void {
+  const send = isMessagesPath(pathOf(raw)) ? sendMessagesError : sendError;
+  send(reply, error, headers);
+}
+
+/** Who asks, as `authorization` says it; clients of Anthropic's API may send the key alone. */
+function authorizationOf({ headers }: IncomingMessage): string | undefined {
+  if (headers.authorization !== undefined) return headers.authorization;
+  const key = headers["x-api-key"];
+  return typeof key === "string" ? `Bearer ${key}` : undefined;
+}
+
 function notFound(app: FastifyInstance, raw: IncomingMessage): GatewayError {
   const url = pathOf(raw);
   const allowed = METHODS.filter((method) => app.findRoute({ method, url }) !== null);
@@ -52,7 +71,9 @@ function notFound(app: FastifyInstance, raw: IncomingMessage): GatewayError {
   const hint =
     url.includes("/chat/completions/") || url.endsWith("/models/chat/completions")
       ? " The base URL of your client should end with /v1."
-      : "";
+      : url.startsWith("/v1/v1/messages")
+        ? " The base URL of your client should end without /v1."
+        : "";
   return new GatewayError("not_found", `Unknown request URL: ${raw.method} ${url.slice(0, 200)}.${hint}`);
 }
 
@@ -99,13 +120,13 @@ function enter(door: Door, raw: IncomingMessage, reply: ServerResponse): boolean
     if (hops > MAX_HOPS)
       throw new GatewayError("loop_detected", `This request has passed ${hops} gateways: one of them is its own upstream.`);
     const isOpen = open.has(pathOf(raw));
-    const asker = served.authenticate(isOpen ? undefined : raw.headers.authorization, isOpen);
+    const asker = served.authenticate(isOpen ? undefined : authorizationOf(raw), isOpen);
     const header = (name: string) => headerOf(raw, name);
     setEntered(raw, { requestId, startMs: door.clock.now(), served, asker, headers, hops, header });
     return true;
   } catch (thrown) {
     // The body is not read: a client without a key shall not make us.
-    sendError(reply, toGatewayError(thrown), [...headers, "connection", "close"]);
+    refuse(raw, reply, toGatewayError(thrown), [...headers, "connection", "close"]);
     return false;
   }
 }
@@ -121,7 +142,12 @@ function addRoutes(app: FastifyInstance, door: Door): void {
     };
   };
   const onChat = asks(chatDialect);
+  const onMessages = asks(messagesDialect);
   const onResponses = asks(responsesDialect(door));
+  const onCompletions = asks(completionsDialect);
+  const onEmbeddings = asks(embeddingsDialect);
+  const onRerank = asks(rerankDialect);
+  const onModerations = asks(moderationsDialect);
   /** A route that writes to the socket itself; what it throws becomes an error answer. */
   const plain =
     (route: (request: FastifyRequest, reply: ServerResponse) => void | Promise<void>) =>
@@ -130,7 +156,7 @@ function addRoutes(app: FastifyInstance, door: Door): void {
       try {
         await route(request, reply.raw);
       } catch (thrown) {
-        sendError(reply.raw, toGatewayError(thrown), getEntered(request.raw).headers);
+        refuse(request.raw, reply.raw, toGatewayError(thrown), getEntered(request.raw).headers);
       }
     };
   const param = (request: FastifyRequest, name: string) => (request.params as Readonly<Record<string, string>>)[name] ?? "";
@@ -149,6 +175,15 @@ function addRoutes(app: FastifyInstance, door: Door): void {
   );
   for (const base of ["/v1", ""]) {
     app.post(`${base}/chat/completions`, onChat);
+    app.post(`${base}/messages`, onMessages);
+    app.post(
+      `${base}/messages/count_tokens`,
+      plain(({ raw, body }, reply) => countTokens(getEntered(raw), reply, body instanceof Buffer ? body : Buffer.alloc(0))),
+    );
+    app.post(`${base}/completions`, onCompletions);
+    app.post(`${base}/embeddings`, onEmbeddings);
+    app.post(`${base}/rerank`, onRerank);
+    app.post(`${base}/moderations`, onModerations);
     app.post(`${base}/responses`, onResponses);
     app.get(`${base}/responses/:id`, aboutResponse(getResponse));
     app.delete(`${base}/responses/:id`, aboutResponse(deleteResponse));
@@ -186,7 +221,7 @@ export function buildApp(door: Door, options: ServerOptions): FastifyInstance {
     clientErrorHandler: refuseConnection,
     frameworkErrors: (error, request, reply) => {
       reply.hijack();
-      sendError(reply.raw, doorError(error), ["x-request-id", newRequestId()]);
+      refuse(request.raw, reply.raw, doorError(error), ["x-request-id", newRequestId()]);
     },
   });
   app.server.headersTimeout = options.headersTimeoutMs;
@@ -210,11 +245,11 @@ export function buildApp(door: Door, options: ServerOptions): FastifyInstance {
     const failed = doorError(error);
     if (failed.code === "internal") door.log.warn({ cause: error.message }, "a route failed");
     // A body that was refused may still be on its way: this connection can not be used again.
-    sendError(reply.raw, failed, [...getEntered(request.raw).headers, "connection", "close"]);
+    refuse(request.raw, reply.raw, failed, [...getEntered(request.raw).headers, "connection", "close"]);
   });
   app.setNotFoundHandler((request, reply) => {
     reply.hijack();
-    sendError(reply.raw, notFound(app, request.raw), getEntered(request.raw).headers);
+    refuse(request.raw, reply.raw, notFound(app, request.raw), getEntered(request.raw).headers);
   });
   addRoutes(app, door);
   return app;

@@ -122,7 +122,15 @@ function clientsOf(app: FastifyInstance): ReadonlySet<Socket> {
 }
 
 async function shutDown(
-  parts: { app: FastifyInstance; clients: ReadonlySet<Socket>; inFlight: InFlight; store: Store; pools: Pools; history: History | undefined; log: ProcessLog },
+  parts: {
+    app: FastifyInstance;
+    clients: ReadonlySet<Socket>;
+    inFlight: InFlight;
+    store: Store;
+    pools: Pools;
+    history: History | undefined;
+    log: ProcessLog;
+  },
   drainMs: number,
 ): Promise<void> {
   const { app, clients, inFlight, store, pools, history, log } = parts;
@@ -171,7 +179,16 @@ export async function serve(options: ServeOptions): Promise<Running> {
     history && openRecorder({ append: (line) => history.append(line), content: config.record?.content ?? false, random: Math.random });
   let current = await buildServed(config, { log, pools, store, recorder });
   const inFlight = newInFlight(config.server.maxInFlight);
-  const door = { current: () => current, store, clock: systemClock, random: Math.random, inFlight, retries: newRetryBudget(), log, recorder };
+  const door = {
+    current: () => current,
+    store,
+    clock: systemClock,
+    random: Math.random,
+    inFlight,
+    retries: newRetryBudget(),
+    log,
+    recorder,
+  };
   const app = buildApp(door, config.server);
   const clients = clientsOf(app);
   const url = await listen(app, addressOf(config, log));
@@ -183,7 +200,8 @@ export async function serve(options: ServeOptions): Promise<Running> {
       redact = redactor([...secrets]);
       current = await buildServed(next, { log, pools, store, recorder });
       const fixed = fixedAtStart.filter((section) => !isDeepStrictEqual(section(next), section(config)));
-      if (fixed.length > 0) log.warn("some settings of server, store, record and log.level hold from the start only; restart to change them");
+      if (fixed.length > 0)
+        log.warn("some settings of server, store, record and log.level hold from the start only; restart to change them");
       log.info({ models: current.catalog.list().length }, "the config was read again");
     } catch (thrown) {
       // Whatever it was: what runs goes on running.

@@ -19,7 +19,10 @@ const table: Readonly<Record<string, readonly Row[]>> = {
     [/^gpt-5(?:-mini|-nano)?(?:-\d{4}-\d{2}-\d{2})?$/, { ...seeing, logprobs: false }],
     [/^gpt-(?:4o|4\.1|5\.\d)(?:-mini|-nano)?(?:-\d{4}-\d{2}-\d{2})?$/, seeing],
   ],
-  anthropic: [[/^claude-3-5-haiku|^claude-[12]|^claude-instant/, { audio: false }], [/^claude/, { audio: false, files: true }]],
+  anthropic: [
+    [/^claude-3-5-haiku|^claude-[12]|^claude-instant/, { audio: false }],
+    [/^claude/, { audio: false, files: true }],
+  ],
   google: [[/^gemini-/, { audio: true, files: true }]],
   deepseek: [[/^deepseek-(?:chat|reasoner)$/, { ...text, files: false }]],
 };

@@ -3,7 +3,7 @@ import { GatewayError, toGatewayError } from "../model/errors.ts";
 import { leafPlan, type Plan, type Planned } from "../model/plan.ts";
 import { asksJson } from "../panel/json-format.ts";
 import { validatorOf } from "../panel/schema.ts";
-import { offersTools, refusedTools } from "../panel/tools.ts";
+import { offersTools, refusedTools } from "../panel/tools/tools.ts";
 import type { Foresight, Node } from "../strategies/define.ts";
 import type { Entry } from "./catalog.ts";
 import { certainEdges, planOver, toolsOwner, worstOf, type Configured, type Read } from "./explain-plan.ts";

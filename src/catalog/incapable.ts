@@ -1,6 +1,6 @@
 import { GatewayError } from "../model/errors.ts";
 import type { ChatRequest, Message } from "../model/request.ts";
-import { offersTools } from "../panel/tools.ts";
+import { offersTools } from "../panel/tools/tools.ts";
 import type { Capabilities } from "../providers/define.ts";
 
 /**
@@ -71,7 +71,8 @@ export class Incapable {
     const { body } = request;
     if (can.tools === false && offersTools(request)) return this.#lacks("tools", body.tools?.length ? "tools" : "functions");
     if (can.logprobs === false && body.logprobs === true) return this.#lacks("logprobs", "logprobs");
-    if (can.audio === false && Array.isArray(body["modalities"]) && body["modalities"].includes("audio")) return this.#lacks("audio", "modalities");
+    if (can.audio === false && Array.isArray(body["modalities"]) && body["modalities"].includes("audio"))
+      return this.#lacks("audio", "modalities");
     if (can.images !== false && can.audio !== false && can.files !== false) return undefined;
     for (const [index, message] of body.messages.entries()) {
       for (const [at, part] of partsOf(message).entries()) {

@@ -5,6 +5,8 @@ import type { Model } from "../model/model.ts";
 import { answerTimes } from "../panel/runs.ts";
 import type { ProviderInstance } from "../providers/define.ts";
 import { attempted } from "./attempt.ts";
+import { capabilitiesOf } from "./capabilities.ts";
+import { Incapable } from "./incapable.ts";
 import type { Entry, Leaves } from "./catalog.ts";
 import { observeLeaf } from "./observe.ts";
 import { embedderOver, rerankerOver, type Offer, type Offers } from "./observe-offers.ts";
@@ -163,13 +165,15 @@ export class LeafShelf implements Leaves {
       list: this.#list,
     });
     const plan: Plan = { ...leafPlan };
-    const capabilities = instance.capabilities(model);
-    const frame = (inner: Model) => retried(attempted(observeLeaf(this.#wraps.leaf(inner, capabilities), price)));
-    const asked = frame(instance.chat(model));
+    const capabilities = capabilitiesOf(model, { own: common.capabilities, instance, list: this.#list });
+    const limits = new Incapable(`${provider}/${model}`, capabilities);
+    const nothing = new Incapable(`${provider}/${model}`, {});
+    const frame = (inner: Model) => retried(attempted(observeLeaf(this.#wraps.leaf(inner, capabilities), price), nothing));
+    const asked = retried(attempted(observeLeaf(this.#wraps.leaf(instance.chat(model), capabilities), price), limits));
     const embedder = once(() => embedderOver(instance.embedder?.(model), frame));
     const reranker = once(() => rerankerOver(instance.reranker?.(model), frame));
     // No part of history: a replay gives what was said in chats.
-    const passing = (inner: Model | undefined) => inner && retried(attempted(observeLeaf(inner, price)));
+    const passing = (inner: Model | undefined) => inner && retried(attempted(observeLeaf(inner, price), nothing));
     const passages = {
       completions: once(() => passing(instance.passage?.("completions", model))),
       embeddings: once(() => passing(instance.passage?.("embeddings", model))),

@@ -8,7 +8,7 @@ import { newLedger } from "../model/ledger.ts";
 import type { Embedder } from "../model/leaves.ts";
 import { newRetryBudget, newSlot } from "../model/slot.ts";
 import { newTrace } from "../model/trace.ts";
-import { shown } from "../panel/route-vectors.ts";
+import { shown } from "../panel/route/vectors.ts";
 import { openPools } from "../upstream/pools.ts";
 import type { CommandSite } from "./command.ts";
 import { configOf, upstreamOf } from "./learn-material.ts";

@@ -7,7 +7,7 @@ import { LEAST, LearnError } from "../learn/learn-error.ts";
 import { questionsOf, type History, type Question } from "../learn/questions.ts";
 import { upstreamsOf, type Member } from "../learn/scoreboard.ts";
 import { parseHistory } from "../model/history.ts";
-import type { AnswerKind } from "../panel/answers.ts";
+import type { AnswerKind } from "../panel/answers/answers.ts";
 import { filesOf } from "../providers/replay-tape.ts";
 import type { CommandSite } from "./command.ts";
 import { UsageError } from "./usage-error.ts";

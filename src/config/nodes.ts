@@ -63,10 +63,7 @@ export const providerCommon = z.strictObject({
     .record(z.string(), modelCapabilities)
     .default({})
     .describe('What its models can do, by model; "*" is every model. They win over what is known of them.'),
-  probe: z
-    .boolean()
-    .default(true)
-    .describe("Ask it after the start what its models can do, where its dialect tells that for nothing."),
+  probe: z.boolean().default(true).describe("Ask it after the start what its models can do, where its dialect tells that for nothing."),
   prices: z.record(z.string(), modelPrice).default({}).describe("Prices by model; they win over the price list."),
   models: z
     .union([z.literal("*"), z.array(z.string().min(1))], {

@@ -40,7 +40,7 @@ function masked(key: string): string {
   return key.length < 12 ? "***" : `${key.slice(0, 3)}***${key.slice(-2)}`;
 }
 
-/** Finds who asks by the `authorization` header; on an `open` path that is anybody. Keys are looked up by their
+/** Finds who asks by what the `authorization` header says; on an `open` path that is anybody. Keys are looked up by their
  * hash, so that the time it takes tells nothing of a key. */
 export function authenticator(keys: readonly Key[]): (authorization: string | undefined, open: boolean) => Asker {
   if (keys.length === 0) return () => anybody;
@@ -49,7 +49,10 @@ export function authenticator(keys: readonly Key[]): (authorization: string | un
     if (open) return anybody;
     const key = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
     if (key === undefined) {
-      throw new GatewayError("unauthenticated", "You did not provide an API key. Send it as 'Authorization: Bearer KEY'.");
+      throw new GatewayError(
+        "unauthenticated",
+        "You did not provide an API key. Send it as 'Authorization: Bearer KEY' or as 'x-api-key: KEY'.",
+      );
     }
     const asker = askers.get(digest(key));
     if (!asker) throw new GatewayError("unauthenticated", `Incorrect API key provided: ${masked(key)}.`);

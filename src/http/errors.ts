@@ -21,13 +21,13 @@ function errorHeaders(error: GatewayError): string[] {
   return error.status === 429 || error.status >= 500 ? ["x-should-retry", "false"] : [];
 }
 
-/** Answers with an error, if nothing has gone out. */
-export function sendError(reply: ServerResponse, error: GatewayError, headers: readonly string[]): void {
+/** Answers with an error, if nothing has gone out. `written` is its body where a dialect has another shape for it. */
+export function sendError(reply: ServerResponse, error: GatewayError, headers: readonly string[], written = errorBody): void {
   if (reply.destroyed || reply.headersSent) {
     reply.destroy();
     return;
   }
-  const body = errorBody(error);
+  const body = written(error);
   reply.writeHead(error.status, [
     "content-type",
     "application/json",

@@ -1,4 +1,4 @@
-import type { ThresholdTable } from "../panel/thresholds.ts";
+import type { ThresholdTable } from "../panel/cascade/thresholds.ts";
 import type { GateSample } from "./cascade-samples.ts";
 import { isRight } from "./grades.ts";
 import { LearnError, needs } from "./learn-error.ts";

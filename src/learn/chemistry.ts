@@ -1,4 +1,4 @@
-import { createTally } from "../panel/tally.ts";
+import { createTally } from "../panel/voting/tally.ts";
 import { isRight } from "./grades.ts";
 import { LearnError, needs } from "./learn-error.ts";
 import { averageOf, type GradedRow, type Member } from "./scoreboard.ts";

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { extractAnswer, resolveAuto, type AnswerKind, type AnswerRule } from "../panel/answers.ts";
+import { extractAnswer, resolveAuto, type AnswerKind, type AnswerRule } from "../panel/answers/answers.ts";
 import { readLines } from "./json-lines.ts";
 import { LearnError } from "./learn-error.ts";
 

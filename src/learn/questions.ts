@@ -1,6 +1,6 @@
 import { choicesOf, legKey, type LegRecord, type RequestRecord } from "../model/history.ts";
 import type { ChatBody } from "../model/request.ts";
-import { viewOf } from "../panel/route-view.ts";
+import { viewOf } from "../panel/route/view.ts";
 import type { Gradable, Grader } from "./grades.ts";
 
 /** Recorded history, as `parseHistory` gives it. */

@@ -1,4 +1,4 @@
-import { thresholdFor } from "../panel/router-table.ts";
+import { thresholdFor } from "../panel/route/table.ts";
 import type { GradedRow } from "./scoreboard.ts";
 
 /** What a route between a weak member (first in each row) and a strong one (second) comes to. */

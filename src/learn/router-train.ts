@@ -1,4 +1,4 @@
-import type { RouterTableFile } from "../panel/router-table.ts";
+import type { RouterTableFile } from "../panel/route/table.ts";
 import { LearnError } from "./learn-error.ts";
 import { dot, fitLogistic, logistic, type Example } from "./logistic.ts";
 

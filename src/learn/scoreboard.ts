@@ -1,4 +1,4 @@
-import { extractAnswer, resolveAuto } from "../panel/answers.ts";
+import { extractAnswer, resolveAuto } from "../panel/answers/answers.ts";
 import { LearnError } from "./learn-error.ts";
 import type { Answered, Question } from "./questions.ts";
 

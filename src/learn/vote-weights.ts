@@ -1,4 +1,4 @@
-import { logOdds } from "../panel/weights.ts";
+import { logOdds } from "../panel/voting/weights.ts";
 import { isRight } from "./grades.ts";
 import { LearnError, needs } from "./learn-error.ts";
 import type { Cell, Member, Row } from "./scoreboard.ts";

@@ -45,9 +45,13 @@ function addCall(choice: PartialChoice, delta: Delta & { readonly type: "tool-ca
   choice.calls.set(delta.index, { id, name, custom, text: [text], extra });
 }
 
-/** The deprecated `function_call` comes in fragments too; of all other fields the last counts. */
+/** The deprecated `function_call` comes in fragments too, and lists go on; of all other fields the last counts. */
 function addFields({ fields }: PartialChoice, { function_call: call, ...others }: Readonly<Record<string, unknown>>): void {
-  Object.assign(fields, others);
+  for (const [key, value] of Object.entries(others)) {
+    const before = Object.hasOwn(fields, key) ? fields[key] : undefined;
+    const goesOn = Array.isArray(before) && Array.isArray(value);
+    fields[key] = goesOn ? [...(before as readonly unknown[]), ...(value as readonly unknown[])] : value;
+  }
   if (typeof call !== "object" || call === null) return;
   const known = (fields["function_call"] ?? {}) as { readonly arguments?: string };
   const more = call as { readonly arguments?: string };

@@ -3,7 +3,7 @@ import { complete } from "../model/complete.ts";
 import { throwIfAborted } from "../model/errors.ts";
 import { change, type ChatRequest } from "../model/request.ts";
 import { wholeDelivery } from "./flush.ts";
-import type { Reply, Sitting } from "./judge.ts";
+import type { Reply, Sitting } from "./judging/judge.ts";
 import type { Role } from "./seats.ts";
 import { asideRequest } from "./turn.ts";
 import { emptiness, saidBy } from "./usable.ts";

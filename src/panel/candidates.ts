@@ -1,4 +1,4 @@
-import { withoutThoughts } from "./answers-plain.ts";
+import { withoutThoughts } from "./answers/plain.ts";
 
 /** Something to show under an anonymous label. */
 export interface Labelled<T> {

@@ -4,8 +4,8 @@ import type { ModelEvent } from "../model/events.ts";
 import type { Model } from "../model/model.ts";
 import type { ChatRequest } from "../model/request.ts";
 import { answerTimes } from "./runs.ts";
-import { offersTools } from "./tools.ts";
-import { answerTools, type ToolsRule } from "./tools-turn.ts";
+import { offersTools } from "./tools/tools.ts";
+import { answerTools, type ToolsRule } from "./tools/turn.ts";
 
 /** What every panel kind says about the fields that it does not handle itself. */
 export interface PanelRules {

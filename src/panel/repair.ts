@@ -7,7 +7,7 @@ import type { Invalid } from "./assemble.ts";
 import { wholeDelivery } from "./flush.ts";
 import type { Validator } from "./schema.ts";
 import { withSeed, withSettings, type Role } from "./seats.ts";
-import { withoutTools } from "./tools.ts";
+import { withoutTools } from "./tools/tools.ts";
 
 /** Fills the repair prompt. */
 export type RepairPrompt = (variables: { readonly reason: string }) => string;

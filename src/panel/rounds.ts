@@ -6,7 +6,7 @@ import { hasRoom } from "./room.ts";
 import type { Validator } from "./schema.ts";
 import type { Place, Seating } from "./seats.ts";
 import { lettersOf, type Shown } from "./showing.ts";
-import { withoutTools } from "./tools.ts";
+import { withoutTools } from "./tools/tools.ts";
 
 /** A usable answer with the place that gave it, so that it can be asked again. */
 export interface Seated extends Weighed {

@@ -1,6 +1,6 @@
 import { GatewayError } from "../model/errors.ts";
 import type { ChatRequest } from "../model/request.ts";
-import type { Agreement } from "./agreement.ts";
+import type { Agreement } from "./voting/agreement.ts";
 import { askAgain, type Course, type Seated } from "./rounds.ts";
 
 /** The latest answer of each seat that has given one, in the order of the seats; `seat` counts as in the first round. */

@@ -1,6 +1,6 @@
 import { change, type ChatRequest } from "../model/request.ts";
 import { withSeed, withSettings, type Settings } from "./seats.ts";
-import { withoutTools } from "./tools.ts";
+import { withoutTools } from "./tools/tools.ts";
 
 /** The client's messages as they are, so that upstream caches know them, and our turn behind them. Without tools: our steps call none. */
 export function withTurn(request: ChatRequest, content: string): ChatRequest {

@@ -1,5 +1,5 @@
 import { textOf, type Completion } from "../model/completion.ts";
-import { withoutThoughts } from "./answers-plain.ts";
+import { withoutThoughts } from "./answers/plain.ts";
 
 /** Whether an answer says that it will not answer, on the wire: prose that apologises is not looked for. */
 export function isRefusal(completion: Completion): boolean {

@@ -7,7 +7,7 @@ import { firstContent, open } from "../model/open.ts";
 import type { ChatRequest } from "../model/request.ts";
 import type { Assembled, Weighed } from "./assemble.ts";
 import { flush, wholeDelivery } from "./flush.ts";
-import { medoid } from "./medoid.ts";
+import { medoid } from "./voting/medoid.ts";
 import type { Patience } from "./patience.ts";
 import { repairOnce, schemaUnsatisfied, type RepairPrompt } from "./repair.ts";
 import type { Validator } from "./schema.ts";

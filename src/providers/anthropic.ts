@@ -9,7 +9,7 @@ import { MessageStream } from "./anthropic/stream.ts";
 import { defineProvider, type Capabilities } from "./define.ts";
 import { CallMemory } from "./translate/call-memory.ts";
 import { TranslatedLeaf, type Codec } from "./translate/leg.ts";
-import { sizeOfThoughts, type Thought } from "./translate/reasoning.ts";
+import type { Thought } from "./translate/reasoning.ts";
 
 const timeouts = z
   .strictObject({
@@ -90,7 +90,7 @@ export const anthropic = defineProvider({
     const path = `${url.pathname.replace(/\/+$/, "")}/messages${url.search}`;
     const headers = headersOf(given);
     const pool = site.pools.of(url.origin);
-    const memory = new CallMemory<readonly Thought[]>(sizeOfThoughts);
+    const memory = new CallMemory<readonly Thought[]>((thoughts) => JSON.stringify(thoughts).length);
     const isTheirs = url.hostname === "api.anthropic.com";
     return {
       chat(model) {
@@ -105,7 +105,7 @@ export const anthropic = defineProvider({
           };
         const codec: Codec = {
           write(request, call) {
-            const { recall } = remembered(call);
+            const recall = (id: string) => remembered(call).recall(id);
             return { path, headers, ...writeRequest(request, call, { upstream: name, model, traits: known, recall }) };
           },
           whole: (bytes, call) => readAnswer(bytes, name, keeping(call)),

@@ -1,14 +1,9 @@
 import * as z from "zod";
-import { GatewayError } from "../model/errors.ts";
-import { readWhole } from "./bedrock/answer.ts";
-import { refusalError } from "./bedrock/errors.ts";
-import { familyOf } from "./bedrock/families.ts";
-import { writeRequest } from "./bedrock/request.ts";
-import { signatureHeaders, type SignOptions } from "./bedrock/sign.ts";
-import { ConverseStream } from "./bedrock/stream.ts";
+import { converseCodec, type Wiring } from "./bedrock/codec.ts";
+import { signatureHeaders, type Credentials } from "./bedrock/sign.ts";
 import { defineProvider } from "./define.ts";
 import { CallMemory } from "./translate/call-memory.ts";
-import { TranslatedLeaf, type Codec } from "./translate/leg.ts";
+import { TranslatedLeaf } from "./translate/leg.ts";
 import type { Thought } from "./translate/reasoning.ts";
 
 const timeouts = z
@@ -56,63 +51,53 @@ function baseOf(region: string): string {
   return `https://bedrock-runtime.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}`;
 }
 
-/** Headers by their lower-case names; those of AWS are signed where requests are. */
-function lowerCase(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-}
+type Options = z.output<typeof options>;
 
-type Signing = Pick<SignOptions, "credentials"> | undefined;
+/** The fixed headers of a request, and how it is signed. Further headers of AWS have to be signed too. */
+function authorised(
+  { region, apiKey, accessKeyId, secretAccessKey, sessionToken, headers: extra }: Options,
+  origin: string,
+): Omit<Wiring, "base" | "memory"> {
+  const given = Object.entries(extra).map(([name, value]) => [name.toLowerCase(), value] as const);
+  const fixed = [
+    "content-type",
+    "application/json",
+    "accept",
+    "application/vnd.amazon.eventstream, application/json",
+    "accept-encoding",
+    "identity",
+  ];
+  if (accessKeyId === undefined || secretAccessKey === undefined) {
+    return { headers: [...fixed, "authorization", `Bearer ${apiKey}`, ...given.flat()] };
+  }
+  const credentials: Credentials = { accessKeyId, secretAccessKey, sessionToken };
+  const headers = Object.fromEntries(given.filter(([name]) => name.startsWith("x-amz")));
+  return {
+    headers: [...fixed, ...given.filter(([name]) => headers[name] === undefined).flat()],
+    sign: (path, bytes, wallMs) => signatureHeaders(path, bytes, wallMs, { credentials, region, origin, headers }),
+  };
+}
 
 /** Amazon Bedrock, by its Converse API. */
 export const bedrock = defineProvider({
   kind: "bedrock",
   summary: "Amazon Bedrock, by its Converse API; signed, or with an API key.",
   options,
-  build({ region, apiKey, accessKeyId, secretAccessKey, sessionToken, baseUrl = baseOf(region), headers: extra, timeouts }, site) {
-    const url = new URL(baseUrl);
-    const { origin } = url;
-    const base = url.pathname.replace(/\/+$/, "");
+  build(given, site) {
+    const { region, baseUrl = baseOf(region), timeouts } = given;
+    const { origin, pathname } = new URL(baseUrl);
     const pool = site.pools.of(origin);
-    const fixed = Object.entries({
-      "content-type": "application/json",
-      accept: "application/vnd.amazon.eventstream, application/json",
-      "accept-encoding": "identity",
-      ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-      ...lowerCase(extra),
-    });
-    const signing: Signing =
-      accessKeyId === undefined || secretAccessKey === undefined
-        ? undefined
-        : { credentials: { accessKeyId, secretAccessKey, sessionToken } };
-    const isSigned = ([name]: readonly [string, string]) => signing !== undefined && name.startsWith("x-amz");
-    const plain = fixed.filter((header) => !isSigned(header)).flat();
-    const signed = Object.fromEntries(fixed.filter(isSigned));
-
-    const memory = new CallMemory<readonly Thought[]>((thoughts) => JSON.stringify(thoughts).length);
-
-    const codecOf = (model: string, name: string, format = familyOf(model).thoughts): Codec => ({
-      streamType: "application/vnd.amazon.eventstream",
-      async write(request, call) {
-        // A path of dots would lead elsewhere.
-        if (/^\.+$/.test(model)) throw new GatewayError("upstream_model_not_found", `${name} does not exist.`, { upstream: name });
-        const { bytes, dropped } = writeRequest(request, { model, upstream: name, memory: memory.of(call.principal.name) });
-        const path = `${base}/model/${encodeURIComponent(model)}/converse${call.delivery === "unary" ? "" : "-stream"}`;
-        const own = signing ? await signatureHeaders(path, bytes, call.clock.wall(), { ...signing, region, origin, headers: signed }) : [];
-        return {
-          path,
-          headers: [...plain, ...own],
-          bytes,
-          warnings: dropped.map((field) => `does not take "${field}"; it was left out`),
-        };
-      },
-      whole: (bytes, { principal }) => readWhole(bytes, { upstream: name, format, memory: memory.of(principal.name) }),
-      stream: ({ principal }) => new ConverseStream({ upstream: name, format, memory: memory.of(principal.name) }),
-      refusal: (refused) => refusalError(name, refused),
-    });
-    const nameOf = (model: string) => `${site.name}/${model}`;
+    const wiring: Wiring = {
+      ...authorised(given, origin),
+      base: pathname.replace(/\/+$/, ""),
+      memory: new CallMemory<readonly Thought[]>((thoughts) => JSON.stringify(thoughts).length),
+    };
     return {
-      chat: (model) => new TranslatedLeaf({ name: nameOf(model), pool, timeouts, codec: codecOf(model, nameOf(model)) }),
-      capabilities: () => ({ logprobs: false, choices: "one" }),
+      chat(model) {
+        const name = `${site.name}/${model}`;
+        return new TranslatedLeaf({ name, pool, timeouts, codec: converseCodec(model, name, wiring) });
+      },
+      capabilities: () => ({ logprobs: false, audio: false, choices: "one" }),
       pricedAs: "aws",
     };
   },

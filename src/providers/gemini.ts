@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { Call } from "../model/call.ts";
-import { defineProvider } from "./define.ts";
+import { defineProvider, type Capabilities } from "./define.ts";
 import { refusalError } from "./gemini/errors.ts";
 import { writeRequest } from "./gemini/request.ts";
 import { readWhole, ResponseStream } from "./gemini/stream.ts";
@@ -50,6 +50,9 @@ function pathOf(model: string): string {
   return model.includes("/") ? path : `models/${path}`;
 }
 
+/** Of the Gemini models; the same API serves others, of which nobody knows. */
+const capabilities: Capabilities = { schema: true, tools: true, images: true, files: true, logprobs: true };
+
 /** The API of Gemini, as Google speaks it: `generateContent`. */
 export const gemini = defineProvider({
   kind: "gemini",
@@ -85,7 +88,7 @@ export const gemini = defineProvider({
     const nameOf = (model: string) => `${site.name}/${model}`;
     return {
       chat: (model) => new TranslatedLeaf({ name: nameOf(model), pool, timeouts, codec: codecOf(model, nameOf(model)) }),
-      capabilities: () => ({ schema: true, tools: true, images: true, logprobs: true }),
+      capabilities: (model) => (model.startsWith("gemini") ? capabilities : {}),
       pricedAs: "google",
     };
   },

@@ -134,7 +134,9 @@ export const openai = defineProvider({
         const path = pathOf(dialect, endpoint, model);
         if (path === undefined) return undefined;
         const at = { ...wire, path: to(path, model), name };
-        return endpoint === "completions" ? new CompletionsLeaf(at, options) : passageLeaf(at, options);
+        return endpoint === "completions"
+          ? new CompletionsLeaf(at, options)
+          : passageLeaf(at, { ...options, isFloatOnly: embeddings !== "base64" });
       },
       capabilities: () => capabilitiesOf(dialect),
       ...(dialect.pricedAs === undefined ? {} : { pricedAs: dialect.pricedAs }),

@@ -1,10 +1,10 @@
 /** How a vote settles what votes alone do not: answers that differ in wording, and ties. */
 import * as z from "zod";
 import type { Plan, Planned } from "../model/plan.ts";
-import { planQuestions, toJudge, type Putting } from "../panel/judge.ts";
+import { planQuestions, toJudge, type Putting } from "../panel/judging/judge.ts";
 import type { Role, Seating } from "../panel/seats.ts";
-import { byEmbeddings, byYesNo, countPairs, type Compare } from "../panel/semantic.ts";
-import type { TieRule } from "../panel/tie.ts";
+import { byEmbeddings, byYesNo, countPairs, type Compare } from "../panel/voting/semantic.ts";
+import type { TieRule } from "../panel/voting/tie.ts";
 import { node, OptionError, type BuildSite, type Node } from "./define.ts";
 import * as shared from "./members.ts";
 

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import type { Plan, Planned } from "../model/plan.ts";
 import type { Assembly } from "../panel/assemble.ts";
-import { planQuestions } from "../panel/judge.ts";
+import { planQuestions } from "../panel/judging/judge.ts";
 import type { RepairPrompt } from "../panel/repair.ts";
 import type { Place, Role } from "../panel/seats.ts";
 import { tailOf } from "../panel/tail.ts";

@@ -2,9 +2,9 @@
 import type * as z from "zod";
 import type { Plan, Planned } from "../model/plan.ts";
 import type { Assembly } from "../panel/assemble.ts";
-import { planQuestions, toJudge } from "../panel/judge.ts";
+import { planQuestions, toJudge } from "../panel/judging/judge.ts";
 import type { Role } from "../panel/seats.ts";
-import type { ToolsRule } from "../panel/tools-turn.ts";
+import type { ToolsRule } from "../panel/tools/turn.ts";
 import { OptionError, type BuildSite, type Node } from "./define.ts";
 import * as shared from "./members.ts";
 

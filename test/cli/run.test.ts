@@ -69,7 +69,9 @@ describe("chorale", () => {
       out: "",
       err: 'there is no command "chekc"; did you mean "check"?\n',
     });
-    expect((await chorale(["xyzzy"])).err).toBe('there is no command "xyzzy"; there are serve, check, explain, models, schema, learn, help\n');
+    expect((await chorale(["xyzzy"])).err).toBe(
+      'there is no command "xyzzy"; there are serve, check, explain, models, schema, learn, help\n',
+    );
   });
 
   test.each([

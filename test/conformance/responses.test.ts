@@ -78,14 +78,14 @@ test("A-RSP-03 a call of a function is told by events in order", async () => {
   const { ask } = await startResponses({ a: calls(addCall) });
   const events = responseEvents(await (await ask({ stream: true, tools: [add] })).text());
   expect(wrongEvents(events)).toEqual([]);
-  const [added] = events.filter(({ type }) => type === "response.output_item.added");
+  const added = events.find(({ type }) => type === "response.output_item.added");
   expect(added?.["item"]).toMatchObject({ type: "function_call", status: "in_progress", call_id: "call_1", name: "add", arguments: "" });
   const deltas = events.filter(({ type }) => type === "response.function_call_arguments.delta");
   expect(deltas.map(({ delta }) => delta).join("")).toBe(addCall.arguments);
   const done = events.find(({ type }) => type === "response.function_call_arguments.done");
   expect(done).toMatchObject({ name: "add", arguments: addCall.arguments });
   const item = { type: "function_call", status: "completed", call_id: "call_1", name: "add", arguments: addCall.arguments };
-  expect((events.at(-1)?.["response"] as { output: unknown }).output).toMatchObject([item]);
+  expect((events.at(-1)!["response"] as { output: unknown }).output).toMatchObject([item]);
 });
 
 test("A-RSP-04 items are the messages of a chat", async () => {
@@ -227,7 +227,7 @@ test("A-RSP-07 ids stay the same from the first event to the last", async () => 
   const { ask } = await startResponses({ a: calls(addCall, { ...addCall, id: "call_2" }) });
   const events = responseEvents(await (await ask({ stream: true, tools: [add] })).text());
   expect(wrongEvents(events)).toEqual([]);
-  const { output } = events.at(-1)?.["response"] as { output: { id: string; call_id: string }[] };
+  const { output } = events.at(-1)!["response"] as { output: { id: string; call_id: string }[] };
   expect(output.map(({ call_id }) => call_id)).toEqual(["call_1", "call_2"]);
   expect(new Set(output.flatMap(({ id, call_id }) => [id, call_id])).size).toBe(4);
   expect(events.map(({ sequence_number }) => sequence_number)).toEqual([...events.keys()]);

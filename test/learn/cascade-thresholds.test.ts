@@ -5,7 +5,7 @@ import { chooseThreshold, thresholdTable } from "../../src/learn/cascade-thresho
 import { openGrader } from "../../src/learn/grades.ts";
 import { HISTORY_VERSION, type LegRecord, type RecordedSpan, type RequestRecord } from "../../src/model/history.ts";
 import type { Span } from "../../src/model/trace.ts";
-import { fit, readThresholds } from "../../src/panel/thresholds.ts";
+import { fit, readThresholds } from "../../src/panel/cascade/thresholds.ts";
 
 const samples = (...pairs: readonly (readonly [measured: number | undefined, score?: number])[]): readonly GateSample[] =>
   pairs.map(([measured, score]) => ({ measured, score }));

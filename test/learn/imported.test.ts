@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
-import { readRouterTable, thresholdFor, winRate } from "../../src/panel/router-table.ts";
+import { readRouterTable, thresholdFor, winRate } from "../../src/panel/route/table.ts";
 import { demoEmbedder } from "../../src/providers/demo-words.ts";
 import { serve } from "../../src/serve.ts";
 import { newCall } from "../support/call.ts";

@@ -5,7 +5,7 @@ import { labelledOf } from "../../src/learn/labelled.ts";
 import { questionsOf } from "../../src/learn/questions.ts";
 import { gradedRows, rowsOf, upstreamsOf } from "../../src/learn/scoreboard.ts";
 import { legKey, type LegRecord } from "../../src/model/history.ts";
-import { readLabelled } from "../../src/panel/route-labelled.ts";
+import { readLabelled } from "../../src/panel/route/labelled.ts";
 
 const nobody = openGrader({});
 

@@ -3,7 +3,7 @@ import { fitLogistic, logistic, type Example } from "../../src/learn/logistic.ts
 import { areaUnder, routerTable, trainRouter } from "../../src/learn/router-train.ts";
 import { aloneOf, oracleOf, routedBy } from "../../src/learn/routed.ts";
 import type { GradedRow } from "../../src/learn/scoreboard.ts";
-import { readRouterTable, winRate } from "../../src/panel/router-table.ts";
+import { readRouterTable, winRate } from "../../src/panel/route/table.ts";
 import { drawsFrom } from "../../src/panel/seed.ts";
 
 const example = (came: boolean, ...vector: readonly number[]): Example => ({ vector: Float32Array.from(vector), came });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type AnswerRule, extractAnswer, meantBy, resolveAuto } from "../../src/panel/answers.ts";
+import { type AnswerRule, extractAnswer, meantBy, resolveAuto } from "../../src/panel/answers/answers.ts";
 
 const tex = String.raw;
 const auto: AnswerRule = { kind: "auto" };

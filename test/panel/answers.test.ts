@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type AnswerKind, type AnswerRule, extractAnswer, resolveAuto } from "../../src/panel/answers.ts";
+import { type AnswerKind, type AnswerRule, extractAnswer, resolveAuto } from "../../src/panel/answers/answers.ts";
 
 const tex = String.raw;
 

@@ -1,12 +1,12 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { GatewayError } from "../../src/model/errors.ts";
-import { Pace } from "../../src/panel/balance-pace.ts";
-import { Peer } from "../../src/panel/balance-peer.ts";
-import { Pool } from "../../src/panel/balance-pick.ts";
-import { distance, sessionOf } from "../../src/panel/balance-session.ts";
-import { serve } from "../../src/panel/balance-turn.ts";
-import { ToolOwners } from "../../src/panel/tools-owners.ts";
+import { Pace } from "../../src/panel/balance/pace.ts";
+import { Peer } from "../../src/panel/balance/peer.ts";
+import { Pool } from "../../src/panel/balance/pick.ts";
+import { distance, sessionOf } from "../../src/panel/balance/session.ts";
+import { serve } from "../../src/panel/balance/turn.ts";
+import { ToolOwners } from "../../src/panel/tools/owners.ts";
 import { newCall, newRequest } from "../support/call.ts";
 import { manualClock } from "../support/clock.ts";
 import { FakeModel, fails, says, type Script } from "../support/fake-model.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { boardText, conclusionsOf, turnOf, type Action, type Entry } from "../../src/panel/board.ts";
-import { readVerdict } from "../../src/panel/verdict.ts";
+import { boardText, conclusionsOf, turnOf, type Action, type Entry } from "../../src/panel/team/board.ts";
+import { readVerdict } from "../../src/panel/judging/verdict.ts";
 
 function entry(by: string, action: Action, text: string): Entry {
   const message = { role: "assistant", content: text, refusal: null } as const;

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { clusters } from "../../src/panel/clusters.ts";
+import { clusters } from "../../src/panel/voting/clusters.ts";
 
 const inOrder = (a: string, b: string) => (a < b ? -1 : 1);
 

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { runDag, type Made } from "../../src/panel/dag-run.ts";
-import { costOfDag, toDag, type Dag, type DagNode } from "../../src/panel/dag.ts";
+import { runDag, type Made } from "../../src/panel/team/dag-run.ts";
+import { costOfDag, toDag, type Dag, type DagNode } from "../../src/panel/team/dag.ts";
 import { manualClock } from "../support/clock.ts";
 
 /** Graphs in which every node reads some of those before it, `end` all that nobody reads, and up to two others judge. */

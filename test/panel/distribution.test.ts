@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Completion } from "../../src/model/completion.ts";
-import { drawn, fromChoice, fromLogprobs, mean, modeOf, toPollOptions, uniform } from "../../src/panel/distribution.ts";
+import { drawn, fromChoice, fromLogprobs, mean, modeOf, toPollOptions, uniform } from "../../src/panel/plural/distribution.ts";
 
 const abc = toPollOptions(["yes", "no", "it depends"]);
 

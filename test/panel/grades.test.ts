@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { appraise, type Grade } from "../../src/panel/grades.ts";
-import { trustOf } from "../../src/panel/trust.ts";
+import { appraise, type Grade } from "../../src/panel/judging/grades.ts";
+import { trustOf } from "../../src/panel/voting/trust.ts";
 
 /** Grades as rows of reviewers and columns of answers; a dot is no grade. */
 function table(rows: Readonly<Record<string, readonly (number | ".")[]>>): readonly Grade[] {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { mergeFields, mergeTexts } from "../../src/panel/json-fields.ts";
+import { mergeFields, mergeTexts } from "../../src/panel/voting/json-fields.ts";
 
 function merged(values: readonly unknown[], weights: readonly number[] = []) {
   return mergeFields(values.map((value, order) => ({ value, order, weight: weights[order] ?? 1 })));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { medoid } from "../../src/panel/medoid.ts";
+import { medoid } from "../../src/panel/voting/medoid.ts";
 
 test.each<readonly [string, readonly string[], number]>([
   ["nothing", [], -1],

@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { ModelEvent } from "../../src/model/events.ts";
 import type { ChatBody } from "../../src/model/request.ts";
 import { panel } from "../../src/panel/panel.ts";
-import { offersTools, withoutTools } from "../../src/panel/tools.ts";
-import type { ToolsRule } from "../../src/panel/tools-turn.ts";
+import { offersTools, withoutTools } from "../../src/panel/tools/tools.ts";
+import type { ToolsRule } from "../../src/panel/tools/turn.ts";
 import { newCall, newRequest } from "../support/call.ts";
 import { FakeModel, says, textIn } from "../support/fake-model.ts";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { recalibrated, takeConfidence } from "../../src/panel/recalibrate.ts";
+import { recalibrated, takeConfidence } from "../../src/panel/voting/recalibrate.ts";
 
 test.each([
   [1, 1],

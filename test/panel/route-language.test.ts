@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { languageOf, languages } from "../../src/panel/route-language.ts";
+import { languageOf, languages } from "../../src/panel/route/language.ts";
 
 describe("languageOf", () => {
   test.for<readonly [string, string]>([

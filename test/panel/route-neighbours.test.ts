@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { byClusters, byNeighbours, clustersOf, descending, normalised, traded } from "../../src/panel/route-neighbours.ts";
+import { byClusters, byNeighbours, clustersOf, descending, normalised, traded } from "../../src/panel/route/neighbours.ts";
 
 const at = (...values: number[]) => normalised(Float32Array.from(values));
 const quality = { alpha: 1, costs: [] };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { estimatedTokens, hasImages, viewOf } from "../../src/panel/route-view.ts";
+import { estimatedTokens, hasImages, viewOf } from "../../src/panel/route/view.ts";
 
 const system = { role: "system", content: "Be kind." };
 const first = { role: "user", content: "Hello" };

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createTally, leadProbability, type Tally } from "../../src/panel/tally.ts";
+import { createTally, leadProbability, type Tally } from "../../src/panel/voting/tally.ts";
 
 interface Vote {
   readonly key: string;

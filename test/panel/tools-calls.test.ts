@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { AssistantMessage, Completion } from "../../src/model/completion.ts";
 import type { ChatBody } from "../../src/model/request.ts";
-import { namesKey, shownUses, toolboxOf, useKey, usesKey, usesOf } from "../../src/panel/tools-calls.ts";
+import { namesKey, shownUses, toolboxOf, useKey, usesKey, usesOf } from "../../src/panel/tools/calls.ts";
 import { newRequest } from "../support/call.ts";
 
 const call = (text: string, name = "f") => ({ name, custom: false, text });

@@ -2,8 +2,8 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { batch, Flag, type BatchEvent, type Delta, type ModelEvent } from "../../src/model/events.ts";
 import type { Message } from "../../src/model/request.ts";
-import { ToolOwners } from "../../src/panel/tools-owners.ts";
-import { Tag, tagged } from "../../src/panel/tools-tag.ts";
+import { ToolOwners } from "../../src/panel/tools/owners.ts";
+import { Tag, tagged } from "../../src/panel/tools/tag.ts";
 import { newRequest } from "../support/call.ts";
 
 const tag = new Tag("smart", "up/a");

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { gradesOf, numberOf, oneOf, orderOf, readVerdict, someOf } from "../../src/panel/verdict.ts";
+import { gradesOf, numberOf, oneOf, orderOf, readVerdict, someOf } from "../../src/panel/judging/verdict.ts";
 
 const abc = oneOf(["A", "B", "C"]);
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { logOdds, readWeights } from "../../src/panel/weights.ts";
+import { logOdds, readWeights } from "../../src/panel/voting/weights.ts";
 
 describe("log-odds", () => {
   test("are ln(p (K - 1) / (1 - p)), with one success and one failure added", () => {

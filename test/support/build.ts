@@ -1,5 +1,6 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { attempted } from "../../src/catalog/attempt.ts";
+import { Incapable } from "../../src/catalog/incapable.ts";
 import { collect } from "../../src/model/collect.ts";
 import type { Embedder, Reranker } from "../../src/model/leaves.ts";
 import type { Model } from "../../src/model/model.ts";
@@ -112,7 +113,7 @@ function readFile(path: string, at: string, files: Readonly<Record<string, strin
 
 function offerer(node: Node, at: string, leaf: (name: string) => Model): Model {
   if (typeof node !== "string") throw new OptionError(at, `a node of kind "${node.kind}" offers no more than chat`);
-  return attempted(leaf(node));
+  return attempted(leaf(node), new Incapable(node, {}));
 }
 
 /** Builds a node as the catalog does, without `observe`: a name is a model of `leaf`'s, which takes an attempt for each call, `{kind}` a strategy. */
@@ -129,7 +130,7 @@ export function buildNode(node: Node, leaf: (name: string) => Model, strategies:
 }
 
 function buildIn(node: Node, leaf: (name: string) => Model, strategies: Strategies, around: Required<Surroundings>): Model {
-  if (typeof node === "string") return attempted(leaf(node));
+  if (typeof node === "string") return attempted(leaf(node), new Incapable(node, {}));
   const strategy = strategyOf(node.kind, strategies);
   const { name, store, files, prices, warn } = around;
   const site: BuildSite = {

@@ -41,8 +41,23 @@ const byName = new Map<string, Decision>(Object.entries(decisions));
 
 /** Fields of a chat that would say something twice, or that this API has no answer for. */
 const chatFields = new Set([
-  ...["n", "stop", "max_completion_tokens", "response_format", "functions", "function_call", "parallel_tool_calls", "stream_options"],
-  ...["reasoning", "reasoning_effort", "verbosity", "logprobs", "top_logprobs", "modalities", "audio", "web_search_options", "user"],
+  "n",
+  "stop",
+  "max_completion_tokens",
+  "response_format",
+  "functions",
+  "function_call",
+  "parallel_tool_calls",
+  "stream_options",
+  "reasoning",
+  "reasoning_effort",
+  "verbosity",
+  "logprobs",
+  "top_logprobs",
+  "modalities",
+  "audio",
+  "web_search_options",
+  "user",
 ]);
 
 /** What becomes of a field of a request. */

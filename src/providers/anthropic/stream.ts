@@ -33,6 +33,8 @@ export class MessageStream implements AnswerReader {
   readonly #blocks = new Map<unknown, Writing>();
   readonly #thoughts: Thought[] = [];
   readonly #cited: Cited[] = [];
+  /** Of the thoughts, so many were told. */
+  #told = 0;
   #length = 0;
   #counted: Json = {};
   #shown = false;
@@ -167,7 +169,15 @@ export class MessageStream implements AnswerReader {
 
   #blockStop(index: unknown): readonly Delta[] {
     this.#close(index);
-    return this.#calls.stop(index);
+    return [...this.#thoughtDeltas(), ...this.#calls.stop(index)];
+  }
+
+  /** Thoughts to give back, as soon as they are whole: some clients have a place for them only behind their own text. */
+  #thoughtDeltas(): readonly Delta[] {
+    const { reasoning_details: details } = messageFields([], this.#thoughts);
+    const more = Array.isArray(details) ? (details as readonly unknown[]).slice(this.#told) : [];
+    this.#told += more.length;
+    return more.length === 0 ? [] : [{ type: "extra", choice: 0, fields: { reasoning_details: more } }];
   }
 
   /** Keeps of a block what the end of the answer tells. */
@@ -191,8 +201,12 @@ export class MessageStream implements AnswerReader {
     this.#ended = true;
     for (const index of this.#blocks.keys()) this.#close(index);
     this.#keep(this.#calls.ids, signedOf(this.#thoughts));
-    const fields = messageFields(this.#cited, this.#thoughts);
-    return [...this.#calls.flush(), ...endDeltas({ stop, sequence, details, hasCalls: this.#calls.used, fields })];
+    const fields = messageFields(this.#cited, []);
+    return [
+      ...this.#thoughtDeltas(),
+      ...this.#calls.flush(),
+      ...endDeltas({ stop, sequence, details, hasCalls: this.#calls.used, fields }),
+    ];
   }
 }
 

@@ -28,8 +28,10 @@ export interface Family {
   readonly topK: boolean;
   /** Refuses temperature and its like. */
   readonly isUnsampled: boolean;
-  /** Thinking can not go with a forced tool, nor with history whose thoughts were lost. */
+  /** Thinking can not go with a forced tool, a begun answer or a temperature. */
   readonly isStrict: boolean;
+  /** Nor with results of calls whose thoughts were lost. */
+  readonly needsThoughts: boolean;
 }
 
 const anyId = /^[\w-]{1,64}$/;
@@ -40,6 +42,7 @@ const none: Family = {
   topK: false,
   isUnsampled: false,
   isStrict: false,
+  needsThoughts: false,
 };
 
 const three: Readonly<Record<string, string>> = { minimal: "low", low: "low", medium: "medium", high: "high", xhigh: "high", max: "high" };
@@ -69,7 +72,7 @@ function claude(model: string): Family {
   const version = versionOf(/claude(-.*)$/.exec(model)?.[1] ?? "");
   const any = { ...none, thoughts: "anthropic-claude-v1" };
   if (version < 3.7) return { ...any, topK: true };
-  if (version < 4.6) return { ...any, topK: true, thinking: budgeted, isStrict: true };
+  if (version < 4.6) return { ...any, topK: true, thinking: budgeted, isStrict: true, needsThoughts: true };
   const isUnsampled = version >= (model.includes("sonnet") ? 5 : model.includes("haiku") ? 5.5 : 4.7);
   return { ...any, topK: !isUnsampled, thinking: adaptive, isUnsampled, isStrict: true };
 }

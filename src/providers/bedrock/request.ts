@@ -85,22 +85,24 @@ function inferenceOf(body: ChatBody, unsampled: boolean, dropped: Set<string>): 
   return Object.keys(config).length > 0 ? { inferenceConfig: config } : {};
 }
 
-/** True where the last turn of tools has lost the thoughts that belong to it. */
-function isThoughtless(messages: readonly Json[]): boolean {
-  const calling = messages.findLast(
-    ({ role, content }) =>
-      role === "assistant" && Array.isArray(content) && content.some((block) => isRecord(block) && block["toolUse"] !== undefined),
-  );
-  const content = calling?.["content"];
-  return Array.isArray(content) && !content.some((block) => isRecord(block) && block["reasoningContent"] !== undefined);
+function has(message: Json | undefined, block: string): boolean {
+  const content = message?.["content"];
+  return Array.isArray(content) && content.some((part) => isRecord(part) && part[block] !== undefined);
 }
 
-function thinkingOf(body: ChatBody, family: Family, isHindered: boolean): Thinking | undefined {
+/** True where the messages forbid to think about them. */
+function isHindered(messages: readonly Json[], { needsThoughts }: Family): boolean {
+  const last = messages.at(-1);
+  if (last?.["role"] === "assistant") return true;
+  return needsThoughts && has(last, "toolResult") && !has(messages.at(-2), "reasoningContent");
+}
+
+function thinkingOf(body: ChatBody, family: Family, hindered: boolean): Thinking | undefined {
   const { max_completion_tokens: most, max_tokens: older } = body;
   const asked = readEffort(body);
   if (!asked) return {};
   const { effort = "medium", budget } = asked;
-  if (isHindered && family.isStrict) return effort === "none" ? {} : undefined;
+  if (hindered && family.isStrict) return effort === "none" ? {} : undefined;
   return family.thinking({ effort, budget, maxTokens: most ?? older ?? undefined });
 }
 
@@ -120,7 +122,7 @@ export function writeRequest(request: ChatRequest, { model, upstream, memory }: 
   const family = familyOf(model);
   const { system, messages, called } = toMessages(body, { upstream, ids: family.ids, thoughts: family.thoughts, memory, dropped });
   const { toolConfig, isForced } = toolSettings(body, { upstream, given: exactField(request, "tools"), called, dropped });
-  const thinking = thinkingOf(body, family, isForced || isThoughtless(messages));
+  const thinking = thinkingOf(body, family, isForced || isHindered(messages, family));
   if (!thinking) dropped.add("reasoning_effort");
   const { textFormat, system: asked } = formatOf(exactField(request, "response_format"));
   const unsampled =

@@ -73,7 +73,8 @@ export class CompletionsLeaf implements Model {
     let whole = false;
     try {
       const { status, headers: said } = await exchange.head();
-      if (status !== 200 || !(said["content-type"] ?? "").startsWith("text/event-stream")) await refuse(exchange, { name, status, said }, call);
+      if (status !== 200 || !(said["content-type"] ?? "").startsWith("text/event-stream"))
+        await refuse(exchange, { name, status, said }, call);
       yield* this.#batches(exchange, reader);
       reader.end();
       whole = true;

@@ -3,7 +3,7 @@ import { deltasOf } from "../../model/choice-deltas.ts";
 import { newFold } from "../../model/collect.ts";
 import type { Completion } from "../../model/completion.ts";
 import { GatewayError, toGatewayError, type ErrorCode } from "../../model/errors.ts";
-import { batch, CONTENT, Flag, type BatchEvent, type FinishEvent, type ModelEvent } from "../../model/events.ts";
+import { batch, CONTENT, Flag, type BatchEvent, type ModelEvent } from "../../model/events.ts";
 import type { Model } from "../../model/model.ts";
 import type { ChatRequest } from "../../model/request.ts";
 import type { Pools } from "../../upstream/pools.ts";

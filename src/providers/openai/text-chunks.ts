@@ -76,7 +76,9 @@ export class TextChunkReader {
     const chunk = this.#parsed(data);
     const usage = readUsage(chunk["usage"]);
     if (usage) this.#usage = usage;
-    const choices = (Array.isArray(chunk["choices"]) ? chunk["choices"] : []).filter(isRecord).filter((choice) => this.#choice(choice, deltas));
+    const choices = (Array.isArray(chunk["choices"]) ? chunk["choices"] : [])
+      .filter(isRecord)
+      .filter((choice) => this.#choice(choice, deltas));
     if (choices.length === 0) return "";
     const { id, created, model } = this.#reading.identity;
     const { id: _i, object: _o, created: _c, model: _m, usage: _u, ...rest } = chunk;

@@ -53,11 +53,3 @@ export function readThoughts(message: Json, format: string): readonly Thought[] 
       : [];
   return read.filter((thought) => thought !== undefined);
 }
-
-/** Characters of thoughts, for what keeps them. */
-export function sizeOfThoughts(thoughts: readonly Thought[]): number {
-  return thoughts.reduce(
-    (sum, thought) => sum + (thought.type === "text" ? thought.text.length + (thought.signature ?? "").length : thought.data.length),
-    0,
-  );
-}

@@ -1,11 +1,11 @@
 import * as z from "zod";
 import type { Plan, Planned } from "../../model/plan.ts";
-import { Peer } from "../../panel/balance-peer.ts";
-import { Pool, ways } from "../../panel/balance-pick.ts";
-import { serve } from "../../panel/balance-turn.ts";
+import { Peer } from "../../panel/balance/peer.ts";
+import { Pool, ways } from "../../panel/balance/pick.ts";
+import { serve } from "../../panel/balance/turn.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { limited, timeouts } from "../../panel/timeouts.ts";
-import { ToolOwners } from "../../panel/tools-owners.ts";
+import { ToolOwners } from "../../panel/tools/owners.ts";
 import { defineStrategy, node, OptionError, type BuildSite, type Node } from "../define.ts";
 
 const member = z

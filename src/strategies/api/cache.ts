@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { answerCached, reasonToPass, type Cache } from "../../panel/cache-answer.ts";
-import { Flights } from "../../panel/cache-flight.ts";
-import { Shelf } from "../../panel/cache-shelf.ts";
+import { answerCached, reasonToPass, type Cache } from "../../panel/cache/answer.ts";
+import { Flights } from "../../panel/cache/flight.ts";
+import { Shelf } from "../../panel/cache/shelf.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { defineStrategy, node, type BuildSite } from "../define.ts";
 

@@ -10,7 +10,7 @@ import { capable } from "../../panel/capable.ts";
 import { hold, holdGate } from "../../panel/hold.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { limited, timeouts } from "../../panel/timeouts.ts";
-import { ToolOwners } from "../../panel/tools-owners.ts";
+import { ToolOwners } from "../../panel/tools/owners.ts";
 import { defineStrategy, node, type BuildSite, type Node } from "../define.ts";
 
 const member = z.union([node, z.strictObject({ model: node, timeouts: timeouts.optional() })]).describe("A model, or {model, timeouts}.");

@@ -9,7 +9,7 @@ import { capable } from "../../panel/capable.ts";
 import { Heat, type Runner, type Stagger } from "../../panel/race-heat.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { limited, timeouts } from "../../panel/timeouts.ts";
-import { ToolOwners, type OwnedTurn } from "../../panel/tools-owners.ts";
+import { ToolOwners, type OwnedTurn } from "../../panel/tools/owners.ts";
 import { defineStrategy, node, OptionError, type BuildSite, type Node } from "../define.ts";
 
 const member = z.union([node, z.strictObject({ model: node, timeouts: timeouts.optional() })]).describe("A model, or {model, timeouts}.");

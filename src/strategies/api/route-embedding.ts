@@ -1,5 +1,5 @@
-import { checkLabelled, meanCosts, readLabelled, type Labelled } from "../../panel/route-labelled.ts";
-import { failedDecision } from "../../panel/route-memory.ts";
+import { checkLabelled, meanCosts, readLabelled, type Labelled } from "../../panel/route/labelled.ts";
+import { failedDecision } from "../../panel/route/memory.ts";
 import {
   byClusters,
   byNeighbours,
@@ -9,8 +9,8 @@ import {
   type Point,
   type Trade,
   type Vector,
-} from "../../panel/route-neighbours.ts";
-import { TextVectors } from "../../panel/route-vectors.ts";
+} from "../../panel/route/neighbours.ts";
+import { TextVectors } from "../../panel/route/vectors.ts";
 import { OptionError, type BuildSite } from "../define.ts";
 import { modelOf, reading, type Decide, type EmbeddingOptions } from "./route-options.ts";
 

@@ -1,7 +1,7 @@
 import { enter } from "../../model/call.ts";
-import { failedDecision } from "../../panel/route-memory.ts";
-import { embedded } from "../../panel/route-vectors.ts";
-import { misfit, readRouterTable, thresholdFor, winRate, type RouterTable } from "../../panel/router-table.ts";
+import { failedDecision } from "../../panel/route/memory.ts";
+import { embedded } from "../../panel/route/vectors.ts";
+import { misfit, readRouterTable, thresholdFor, winRate, type RouterTable } from "../../panel/route/table.ts";
 import { OptionError, type BuildSite } from "../define.ts";
 import { reading, type Decide, type LearnedOptions } from "./route-options.ts";
 

@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { labelledLine, TableError } from "../../panel/route-labelled.ts";
-import type { Decision } from "../../panel/route-memory.ts";
-import { when, type Asked } from "../../panel/route-rules.ts";
+import { labelledLine, TableError } from "../../panel/route/labelled.ts";
+import type { Decision } from "../../panel/route/memory.ts";
+import { when, type Asked } from "../../panel/route/rules.ts";
 import { node, OptionError, type Node } from "../define.ts";
 import { role } from "../members.ts";
 

@@ -1,8 +1,8 @@
 import { change } from "../../model/request.ts";
 import { labelAt } from "../../panel/candidates.ts";
-import { ask } from "../../panel/judge.ts";
-import { failedDecision } from "../../panel/route-memory.ts";
-import { oneOf } from "../../panel/verdict.ts";
+import { ask } from "../../panel/judging/judge.ts";
+import { failedDecision } from "../../panel/route/memory.ts";
+import { oneOf } from "../../panel/judging/verdict.ts";
 import type { BuildSite } from "../define.ts";
 import { buildRole, promptOf } from "../members.ts";
 import type { Decide, PromptOptions } from "./route-options.ts";

@@ -3,14 +3,14 @@ import { GatewayError, throwIfAborted } from "../../model/errors.ts";
 import type { Model } from "../../model/model.ts";
 import type { Edge, Plan, Planned } from "../../model/plan.ts";
 import { openDeadline } from "../../model/scope.ts";
-import { planQuestions } from "../../panel/judge.ts";
+import { planQuestions } from "../../panel/judging/judge.ts";
 import { capable } from "../../panel/capable.ts";
-import { RouteMemory, type Decision } from "../../panel/route-memory.ts";
-import { conditionOf, type Asked } from "../../panel/route-rules.ts";
-import { callsFor } from "../../panel/route-vectors.ts";
-import { viewOf } from "../../panel/route-view.ts";
+import { RouteMemory, type Decision } from "../../panel/route/memory.ts";
+import { conditionOf, type Asked } from "../../panel/route/rules.ts";
+import { callsFor } from "../../panel/route/vectors.ts";
+import { viewOf } from "../../panel/route/view.ts";
 import { tailOf } from "../../panel/tail.ts";
-import { ToolOwners } from "../../panel/tools-owners.ts";
+import { ToolOwners } from "../../panel/tools/owners.ts";
 import { defineStrategy, OptionError, type BuildSite, type Foresight, type Foretold, type Node } from "../define.ts";
 import { nodeOf } from "../members.ts";
 import { decideByEmbedding } from "./route-embedding.ts";
@@ -106,11 +106,16 @@ function buildRules(own: RulesOptions, site: BuildSite): Model {
     return { holds: conditionOf(rule.when), way: wayTo(rule.model, `rule ${index + 1}`, site.child(rule.model, `rules[${index}].model`)) };
   });
   const last = wayTo(own.else, "else", site.child(own.else, "else"));
-  return routed(site, own, (asked) => {
-    const index = rules.findIndex(({ holds }) => holds(asked));
-    const told = index < 0 ? { rule: "else" } : { rule: index + 1 };
-    return Promise.resolve({ way: rules[index]?.way ?? last, decision: { choice: index, told } });
-  }, { all: [last, ...rules.map(({ way }) => way)], kept: [] });
+  return routed(
+    site,
+    own,
+    (asked) => {
+      const index = rules.findIndex(({ holds }) => holds(asked));
+      const told = index < 0 ? { rule: "else" } : { rule: index + 1 };
+      return Promise.resolve({ way: rules[index]?.way ?? last, decision: { choice: index, told } });
+    },
+    { all: [last, ...rules.map(({ way }) => way)], kept: [] },
+  );
 }
 
 function buildPaid(own: PaidOptions, site: BuildSite): Model {

@@ -1,8 +1,8 @@
 /** The first step of a fuse: a ranker that lets the best candidates through. */
 import type { Plan, Planned } from "../../model/plan.ts";
-import { planQuestions, toJudge } from "../../panel/judge.ts";
+import { planQuestions, toJudge } from "../../panel/judging/judge.ts";
 import type { Seating } from "../../panel/seats.ts";
-import type { Ranking } from "../../panel/top.ts";
+import type { Ranking } from "../../panel/judging/top.ts";
 import { OptionError, type BuildSite, type Node } from "../define.ts";
 import * as shared from "../members.ts";
 

@@ -17,7 +17,7 @@ import { validatorOf } from "../../panel/schema.ts";
 import type { Role, Seating } from "../../panel/seats.ts";
 import { lettersOf, show, type Shown } from "../../panel/showing.ts";
 import { tailOf } from "../../panel/tail.ts";
-import { top, type Ranking } from "../../panel/top.ts";
+import { top, type Ranking } from "../../panel/judging/top.ts";
 import { asideRequest, withTurn } from "../../panel/turn.ts";
 import { medoidInstead, repairInstead, write, type Events, type Writing } from "../../panel/writer.ts";
 import { defineStrategy, type BuildSite, type Node } from "../define.ts";

@@ -4,7 +4,7 @@ import type { ChatRequest } from "../../model/request.ts";
 import { shownText } from "../../panel/candidates.ts";
 import { answerInRounds, type InRounds, type Next } from "../../panel/in-rounds.ts";
 import { panel } from "../../panel/panel.ts";
-import { fencedReviews, review, type Review, type Reviewing } from "../../panel/reviews.ts";
+import { fencedReviews, review, type Review, type Reviewing } from "../../panel/judging/reviews.ts";
 import { askAgain, withReply, type Seated } from "../../panel/rounds.ts";
 import { defineStrategy, OptionError } from "../define.ts";
 import * as shared from "../members.ts";

@@ -70,6 +70,7 @@ export function wrongEvents(events: readonly ResponseEvent[]): readonly string[]
   const open = new Map<number, { readonly id: unknown; text: string }>();
   const done: unknown[] = [];
   const last = events.at(-1);
+  const state = last?.["response"] as Fields | undefined;
   const ids = new Set(events.filter((event) => event["response"]).map((event) => (event["response"] as Fields)["id"]));
   if (ids.size !== 1) wrong.push(`ids: ${[...ids].join(", ")}`);
   if (events[0]?.type !== "response.created" || events[1]?.type !== "response.in_progress") wrong.push("does not begin as a response");
@@ -98,15 +99,15 @@ export function wrongEvents(events: readonly ResponseEvent[]): readonly string[]
   }
   if (open.size > 0) wrong.push("an item was not ended");
   if (!["response.completed", "response.incomplete"].includes(last?.type ?? "")) wrong.push(`ends with ${last?.type}`);
-  else if (JSON.stringify((last?.["response"] as Fields)["output"]) !== JSON.stringify(done)) wrong.push("the last state has other items");
+  else if (JSON.stringify(state?.["output"]) !== JSON.stringify(done)) wrong.push("the last state has other items");
   return wrong;
 }
 
 /** Keys that the schema of a response demands. */
-const required = [
-  ...["id", "object", "created_at", "status", "error", "incomplete_details", "instructions", "metadata", "model", "output"],
-  ...["parallel_tool_calls", "temperature", "tool_choice", "tools", "top_p"],
-];
+const required = (
+  "id object created_at status error incomplete_details instructions metadata model output " +
+  "parallel_tool_calls temperature tool_choice tools top_p"
+).split(" ");
 
 /** What is wrong with a response as the official schema has it; empty when nothing is. */
 export function wrongResponse(response: Fields): readonly string[] {

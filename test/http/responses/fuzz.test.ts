@@ -61,7 +61,7 @@ test("no mutation of a body makes the gateway fail", { timeout: 60_000 }, async 
       else if (text.startsWith("event:")) expect(wrongEvents(responseEvents(text))).toEqual([]);
       else expect(wrongResponse(JSON.parse(text) as Record<string, unknown>)).toEqual([]);
     }),
-    { numRuns: 700 },
+    { numRuns: 500 },
   );
   expect((await ask()).status).toBe(200);
 });
@@ -93,6 +93,6 @@ test("no mutation of an upstream's stream makes a client's stream invalid", { ti
         else expect(wrongEvents(events)).toEqual([]);
       }
     }),
-    { numRuns: 400 },
+    { numRuns: 300 },
   );
 });

@@ -213,7 +213,7 @@ test("an agent like Codex runs its loop with no state in the gateway", async () 
     store: false,
     output: [{ type: "reasoning" }, { type: "message" }],
   });
-  expect((upstream.requests[1]?.json["messages"] as Fields[]).map(({ role }) => role)).toEqual([
+  expect((upstream.requests[1]!.json["messages"] as Fields[]).map(({ role }) => role)).toEqual([
     "system",
     "developer",
     "user",

@@ -5,7 +5,7 @@ import { calls, responseEvents, says, startResponses, wrongEvents } from "./answ
 
 type Fields = Record<string, unknown>;
 
-const outputOf = (event: Fields | undefined) => (event?.["response"] as { output: Fields[] }).output;
+const outputOf = (event: Fields | undefined) => (event!["response"] as { output: Fields[] }).output;
 
 describe("a stream that fails", () => {
   test("after its head ends in response.failed, never in a whole response", async () => {

@@ -166,7 +166,7 @@ describe("thoughts behind a call", () => {
   ];
   const next = async ({ instance, upstream, call }: Started, who: string, model: string) => {
     await read(instance.chat(model).stream(newRequest({ messages }), { ...call, principal: { name: who } }));
-    const [, assistant] = upstream.requests.at(-1)?.json["messages"] as readonly { content: unknown }[];
+    const [, assistant] = (await upstream.request(upstream.requests.length - 1)).json["messages"] as readonly { content: unknown }[];
     return assistant?.content;
   };
 

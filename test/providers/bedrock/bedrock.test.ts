@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import type { Call } from "../../../src/model/call.ts";
 import { systemClock } from "../../../src/model/clock.ts";
 import { collect } from "../../../src/model/collect.ts";
+import { GatewayError } from "../../../src/model/errors.ts";
 import type { Delta, ModelEvent } from "../../../src/model/events.ts";
 import type { ChatBody } from "../../../src/model/request.ts";
 import { bedrock } from "../../../src/providers/bedrock.ts";
@@ -356,7 +357,25 @@ describe("a request", () => {
       [],
     ],
     ["anthropic.claude-opus-4-8-v1", { temperature: 0.2 }, {}, ["temperature"]],
-    ["anthropic.claude-opus-4-6-v1", { reasoning_effort: "low", messages: loop, tools: [weather] }, undefined, ["reasoning_effort"]],
+    ["anthropic.claude-sonnet-4-5-v1:0", { reasoning_effort: "low", messages: loop, tools: [weather] }, undefined, ["reasoning_effort"]],
+    [
+      "anthropic.claude-sonnet-4-5-v1:0",
+      { reasoning_effort: "low", messages: [...loop, { role: "assistant", content: "Blue." }, { role: "user", content: "And?" }] },
+      { additionalModelRequestFields: { thinking: { type: "enabled", budget_tokens: 2048 } } },
+      [],
+    ],
+    [
+      "anthropic.claude-opus-4-6-v1",
+      { reasoning_effort: "low", tools: [weather], tool_choice: "required" },
+      undefined,
+      ["reasoning_effort"],
+    ],
+    [
+      "anthropic.claude-opus-4-6-v1",
+      { reasoning_effort: "low", messages: loop, tools: [weather] },
+      { outputConfig: { effort: "low" }, additionalModelRequestFields: { thinking: { type: "adaptive" } } },
+      [],
+    ],
     [
       "us.amazon.nova-2-lite-v1:0",
       { reasoning_effort: "max" },
@@ -669,6 +688,20 @@ describe("a failure", () => {
     changed[changed.length - 8] = (changed[changed.length - 8] ?? 0) ^ 1;
     const { events, error } = await (await start(stream([begun, text("b"), 5, changed]))).fail();
     expect([deltasOf(events).length, error?.code]).toEqual([1, "upstream_protocol"]);
+  });
+
+  test("a call that is over closes its socket, and is billed for what it wrote", async () => {
+    const { upstream, instance } = await start(stream([begun, text("a"), text("b")], { ending: "stall" }));
+    const over = new AbortController();
+    const call = newCall({ clock: systemClock, signal: over.signal });
+    const events = instance.chat(CLAUDE).stream(newRequest(), call);
+    expect(upstream.requests).toHaveLength(0);
+    const failed = (async () => {
+      for await (const found of events) if (found.type === "batch") over.abort(new GatewayError("client_closed", "The client has left."));
+    })();
+    await expect(failed).rejects.toMatchObject({ code: "client_closed" });
+    expect((await (await upstream.request(0)).closed).complete).toBe(false);
+    expect(call.span).toMatchObject({ sent: true, estimated: true });
   });
 
   test("an answer that was cut is none, one that had ended is whole", async () => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Call } from "../../../src/model/call.ts";
 import { GatewayError } from "../../../src/model/errors.ts";
 import type { ChatBody, Message } from "../../../src/model/request.ts";
-import type { RouterTableFile } from "../../../src/panel/router-table.ts";
+import type { RouterTableFile } from "../../../src/panel/route/table.ts";
 import { memoryStore } from "../../../src/store/memory.ts";
 import { OptionError } from "../../../src/strategies/define.ts";
 import { strategies } from "../../../src/strategies/registry.ts";

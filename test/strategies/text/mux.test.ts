@@ -5,7 +5,7 @@ import { GatewayError } from "../../../src/model/errors.ts";
 import type { ModelEvent } from "../../../src/model/events.ts";
 import type { ChatBody } from "../../../src/model/request.ts";
 import type { Weighed } from "../../../src/panel/assemble.ts";
-import { byConsistency, consistencyStop, type Sampled } from "../../../src/panel/consistency.ts";
+import { byConsistency, consistencyStop, type Sampled } from "../../../src/panel/voting/consistency.ts";
 import { ownCompletion } from "../../../src/panel/flush.ts";
 import type { Node } from "../../../src/strategies/define.ts";
 import { fallback } from "../../../src/strategies/api/fallback.ts";

@@ -18,7 +18,7 @@ export function unsupported(param: string, message: string): never {
 
 /** A name that the client wrote, short enough for a message. */
 export function quoted(value: unknown): string {
-  const text = typeof value === "string" ? value : `${JSON.stringify(value)}`;
+  const text = typeof value === "string" ? value : JSON.stringify(value);
   return `'${text.slice(0, 100)}'`;
 }
 

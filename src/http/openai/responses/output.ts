@@ -29,8 +29,9 @@ export class Output {
   readonly #wants: Wants;
   readonly #emit: Emit;
   #open: MessageItem | ReasoningItem | CallItem | undefined;
-  #fields: Record<string, unknown> = {};
-  #callFields: Record<string, Json> = {};
+  // Without a prototype: their keys are an upstream's.
+  readonly #fields = Object.create(null) as Record<string, unknown>;
+  readonly #callFields = Object.create(null) as Record<string, Json>;
   #end: End | undefined;
   #kept: Json | undefined;
 
@@ -46,7 +47,7 @@ export class Output {
       const next = deltas[at + 1];
       if (delta.type === "text") this.#text(delta.text, next?.type === "logprobs" && next.choice === 0 ? next.content : []);
       else if (delta.type !== "logprobs") this.#add(delta);
-      else if (deltas[at - 1]?.type !== "text") this.#text("", delta.content);
+      else if (deltas[at - 1]?.type !== "text") this.#late(delta.content);
     }
   }
 
@@ -92,7 +93,12 @@ export class Output {
   }
 
   #text(text: string, logprobs: readonly TokenLogprob[]): void {
-    if (text !== "" || logprobs.length > 0) this.#message().text(text, this.#wants.logprobs ? logprobs : []);
+    if (text !== "") this.#message().text(text, this.#wants.logprobs ? logprobs : []);
+  }
+
+  /** Log-probabilities that did not come with their text. */
+  #late(logprobs: readonly TokenLogprob[]): void {
+    if (this.#wants.logprobs && this.#open?.kind === "message") this.#open.text("", logprobs);
   }
 
   #extra(fields: Json): void {

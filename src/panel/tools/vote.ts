@@ -1,0 +1,61 @@
+import type { Call } from "../../model/call.ts";
+import { GatewayError } from "../../model/errors.ts";
+import type { ModelEvent } from "../../model/events.ts";
+import type { ChatRequest } from "../../model/request.ts";
+import { ruleOf } from "../voting/agreement.ts";
+import { assemble, type Assembly, type Weighed } from "../assemble.ts";
+import { flush } from "../flush.ts";
+import { validatorOf } from "../schema.ts";
+import { electCalls, toolBallotOf, toolStop, type ToolBallot, type ToolElection, type ToolOutcome } from "./ballots.ts";
+import { toolboxOf } from "./calls.ts";
+
+/** The answers of members who all saw the tools, in the order of their seats. */
+export interface ToolBallots {
+  readonly ballots: readonly ToolBallot[];
+  readonly election: ToolElection;
+  readonly early?: string;
+}
+
+/** Asks all members with the tools. With `mayStop` it ends as soon as no vote can change the majority. */
+export async function askWithTools(
+  assembly: Assembly,
+  request: ChatRequest,
+  call: Call,
+  { mayStop }: { readonly mayStop: boolean },
+): Promise<ToolBallots> {
+  const rule = ruleOf({ answer: "auto" }, request);
+  const toolbox = toolboxOf(request, assembly.refusals);
+  const read = (candidate: Weighed) => toolBallotOf(candidate, rule, toolbox);
+  const { candidates, early } = await assemble(assembly, request, call, {
+    unfit: (completion) => toolbox.unusable(completion),
+    ...(mayStop && { stop: toolStop(assembly.seating, read) }),
+  });
+  const election: ToolElection = { rule, validator: validatorOf(request) };
+  return { ballots: candidates.map(read), election, ...(early === undefined ? {} : { early }) };
+}
+
+/** The majority's answer, which there is when there is one at all. */
+export function elected({ name }: Assembly, { ballots, election }: ToolBallots): ToolOutcome {
+  const outcome = electCalls(ballots, election);
+  if (outcome === undefined) throw new GatewayError("internal", `${name} has no answers to count.`);
+  return outcome;
+}
+
+/** Tells when what goes out is a call that its tool will hardly take: nobody had a better one. */
+export function noteFault(ballots: readonly ToolBallot[], winner: string, call: Call): void {
+  const fault = ballots.find(({ candidate }) => candidate.label === winner)?.fault;
+  if (fault !== undefined) call.trace.degraded.push(`tools: no call fits its schema (${fault})`);
+}
+
+/**
+ * A turn with tools by majority. A text that wins is settled among those who wrote one, at no further call: the strategy's own way would ask
+ * everybody anew, and an answer of those who wanted to call is none.
+ */
+export async function* voteOnTools(assembly: Assembly, request: ChatRequest, call: Call): AsyncGenerator<ModelEvent> {
+  const asked = await askWithTools(assembly, request, call, { mayStop: true });
+  const { completion, winner, agreement, votes } = elected(assembly, asked);
+  const { early } = asked;
+  call.span.decision = { tools: "vote", winner, agreement, votes, ...(early === undefined ? {} : { early }) };
+  noteFault(asked.ballots, winner, call);
+  yield* flush(completion, call, { agreement });
+}
