@@ -41,7 +41,7 @@ def model_path():
     return str(next(Path(package.origin).parent.glob("*.gguf")))
 
 
-def start_server(threads, pooling, predict):
+def start_server(threads, pooling, predict, temperature):
     import xllamacpp  # late, so that end_with_stdin runs before 100 MB of library load
 
     params = xllamacpp.CommonParams()
@@ -52,6 +52,7 @@ def start_server(threads, pooling, predict):
     params.n_parallel = 4
     params.n_ctx = 8192  # divided over the slots: 2048 tokens a request
     params.n_predict = predict  # without max_tokens this model may repeat itself until the slot is full, for 40 s
+    params.sampling.temp = temperature
     params.cache_ram_mib = 256  # the default would let the prompt cache grow to 8 GiB
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
@@ -89,12 +90,13 @@ def main():
     parser.add_argument("--threads", type=int, default=2, help="the engine's own default takes every core")
     parser.add_argument("--pooling", choices=["mean", "rank"], help="serve /v1/embeddings or /v1/rerank instead of chat")
     parser.add_argument("--predict", type=int, default=512, help="tokens of an answer that nobody bounded")
+    parser.add_argument("--temperature", type=float, default=0.8, help="of a request that says none")
     options = parser.parse_args()
 
     stdout = reserve_stdout()
     watcher = threading.Thread(target=end_with_stdin)
     watcher.start()
-    server = start_server(options.threads, options.pooling, options.predict)
+    server = start_server(options.threads, options.pooling, options.predict, options.temperature)
     url = server.listening_address
     wait_until_healthy(url)
     print(json.dumps({"url": url, "model": MODEL}, separators=(",", ":")), file=stdout, flush=True)

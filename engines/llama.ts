@@ -31,17 +31,17 @@ export interface LlamaOptions {
   readonly pooling?: "mean" | "rank";
   /** Tokens of an answer that nobody bounded. */
   readonly predict?: number;
+  /** Of a request that says none. */
+  readonly temperature?: number;
 }
 
 /** Starts a llama.cpp server with SmolLM2; it ends with `close()` or with this process, however this process ends. */
-export async function startLlama({ threads = 2, pooling, predict = 512 }: LlamaOptions = {}): Promise<Llama> {
+export async function startLlama({ threads = 2, pooling, predict = 512, temperature = 0.8 }: LlamaOptions = {}): Promise<Llama> {
   if (!engineAvailable()) throw new Error("The local engine is not set up: run `npm run setup:engines`.");
   // Its own process group, so that Ctrl-C in a terminal lets the gateway drain before the engine goes.
   const mode = pooling === undefined ? [] : ["--pooling", pooling];
-  const child = spawn(python, [script, "--threads", String(threads), "--predict", String(predict), ...mode], {
-    detached: true,
-    stdio: "pipe",
-  });
+  const bounds = ["--threads", String(threads), "--predict", String(predict), "--temperature", String(temperature)];
+  const child = spawn(python, [script, ...bounds, ...mode], { detached: true, stdio: "pipe" });
   const gone = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const complaints = lastLines(child.stderr);
   try {

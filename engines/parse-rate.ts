@@ -1,5 +1,6 @@
-// `node engines/parse-rate.ts [--words] [--show] [part of a name]`: how many replies to a judge's first question can be read, kind by kind, over
-// the local engine. With --words the schema is taken out on the way, as if the engine had no grammars: this small model then hardly ever obeys.
+// `node engines/parse-rate.ts [--words] [--show] [--seeds 1] [part of a name]`: how many replies to a judge's first question can be read, kind by
+// kind, over the local engine. With --words the schema is taken out on the way, as if the engine had no grammars: this small model then hardly ever
+// obeys.
 import { createServer, type IncomingMessage } from "node:http";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
@@ -12,7 +13,11 @@ import { startLlama } from "./llama.ts";
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { words: { type: "boolean", default: false }, show: { type: "boolean", default: false } },
+  options: {
+    words: { type: "boolean", default: false },
+    show: { type: "boolean", default: false },
+    seeds: { type: "string", default: "1" },
+  },
 });
 const [part] = positionals;
 
@@ -134,15 +139,26 @@ async function main(): Promise<void> {
   for (const model of Object.keys(named)) {
     if (part !== undefined && !model.includes(part)) continue;
     Object.assign(tap, { first: 0, again: 0, replies: [] });
-    for (const content of questions) {
-      const body = { model, messages: [{ role: "user", content }], temperature: 1, seed: 3, max_tokens: 16 };
+    const asked = questions.flatMap((content) =>
+      Array.from({ length: Number(options.seeds) }, (_, index) => ({ content, seed: 3 + index })),
+    );
+    const read: string[] = [];
+    for (const { content, seed } of asked) {
+      const body = { model, messages: [{ role: "user", content }], temperature: 1, seed, max_tokens: 16, chorale: { expose: "summary" } };
       const headers = { "content-type": "application/json" };
       const response = await fetch(`${gateway.url}/v1/chat/completions`, { method: "POST", headers, body: JSON.stringify(body) });
       const told = await response.text();
+      // What reads the probabilities of a letter asks for no form.
+      read.push(...[...told.matchAll(/"by":"(logprobs|choice|uniform)"/g)].map(([, by = ""]) => by));
       if (!response.ok) console.log(`${model}: ${response.status} ${told.slice(0, 300)}`);
     }
     const { first, again, replies } = tap;
-    const rate = first === 0 ? "never asked" : `${Math.round((100 * (first - again)) / first)} % of ${first}`;
+    const rate =
+      first === 0
+        ? read.length === 0
+          ? "never asked"
+          : `never asked for a form; read by ${read.join(", ")}`
+        : `${Math.round((100 * (first - again)) / first)} % of ${first}`;
     console.log(`${model.padEnd(26)} ${rate}`);
     if (options.show) for (const reply of replies) console.log(`  ${/"content":("(?:[^"\\]|\\.)*")/.exec(reply)?.[1] ?? reply}`);
   }

@@ -3,6 +3,8 @@ import type { Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { buildApp } from "./app.ts";
 import { buildCatalog } from "./catalog/build.ts";
+import type { Catalog } from "./catalog/catalog.ts";
+import { startProbing, type Probing } from "./catalog/probe.ts";
 import { openRecorder, type Recorder } from "./catalog/record.ts";
 import { ConfigError } from "./config/config-error.ts";
 import type { Config } from "./config/config.ts";
@@ -29,6 +31,8 @@ export interface ServeOptions {
   readonly probe: Probe;
   /** Where log lines go; standard output when absent. */
   readonly logTo?: LogOptions["destination"];
+  /** What requests draw from: jitter, order, seeds that nobody gave. */
+  readonly random?: () => number;
 }
 
 export interface Running {
@@ -36,6 +40,8 @@ export interface Running {
   readonly url: string;
   /** Reads the config file again; a bad one is told and the last good one stays. */
   reload(): Promise<void>;
+  /** Resolves when every server that may tell what its models can do was asked, once since the config was read. */
+  readonly probed: Promise<void>;
   /** Stops taking requests, lets running ones end within `drainMs`, and releases everything. */
   close(): Promise<void>;
 }
@@ -106,6 +112,17 @@ function openConfiguredHistory({ record, origin }: Config, log: ProcessLog, reda
   } catch (thrown) {
     throw new ConfigError([{ path: "record.path", message: (thrown as Error).message }], origin.file);
   }
+}
+
+/** Asks the servers what their models can do, beside the requests. */
+function probeServers({ probes }: Catalog, log: ProcessLog): Probing {
+  return startProbing(probes, {
+    clock: systemClock,
+    told: (provider, models) =>
+      models === undefined
+        ? log.info({ provider }, "it did not tell what its models can do; what is not known counts as able")
+        : log.info({ provider, models }, "it told what its models can do"),
+  });
 }
 
 /** How long a client that reads slowly may take at shutdown for what was written to it, at least. */
@@ -183,7 +200,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
     current: () => current,
     store,
     clock: systemClock,
-    random: Math.random,
+    random: options.random ?? Math.random,
     inFlight,
     retries: newRetryBudget(),
     log,
@@ -192,6 +209,8 @@ export async function serve(options: ServeOptions): Promise<Running> {
   const app = buildApp(door, config.server);
   const clients = clientsOf(app);
   const url = await listen(app, addressOf(config, log));
+  let closing: Promise<void> | undefined;
+  let probing = probeServers(current.catalog, log);
   const readAgain = async () => {
     if (file === undefined) return;
     try {
@@ -199,6 +218,8 @@ export async function serve(options: ServeOptions): Promise<Running> {
       for (const secret of next.secrets) secrets.add(secret);
       redact = redactor([...secrets]);
       current = await buildServed(next, { log, pools, store, recorder });
+      await probing.close();
+      if (!closing) probing = probeServers(current.catalog, log);
       const fixed = fixedAtStart.filter((section) => !isDeepStrictEqual(section(next), section(config)));
       if (fixed.length > 0)
         log.warn("some settings of server, store, record and log.level hold from the start only; restart to change them");
@@ -215,12 +236,15 @@ export async function serve(options: ServeOptions): Promise<Running> {
   const watcher = file === undefined ? undefined : watchConfig(file, () => void reload());
   const names = current.catalog.list().map(({ name }) => name);
   log.info({ url: `${url}/v1`, models: names.slice(0, 20), config: file ?? "none: discovered" }, "chorale is listening");
-  let closing: Promise<void> | undefined;
   return {
     url,
     reload,
+    get probed() {
+      return probing.first;
+    },
     close() {
       watcher?.close();
+      void probing.close();
       closing ??= shutDown({ app, clients, inFlight, store, pools, history, log }, config.server.drainMs);
       return closing;
     },

@@ -186,13 +186,6 @@ test("docs/config.md names every prompt, and none that is not there", () => {
   expect([...new Set(named)].toSorted()).toEqual(files.toSorted());
 });
 
-test("docs/config.md names every option of the providers", () => {
-  for (const kind of registries.providers.keys()) {
-    const options = keysOf(schema.definitions?.[`provider-${kind}`] ?? {}).map(({ path }) => path.split(".").at(-1) ?? path);
-    expect(options.filter((name) => !new RegExp(`\\b${name}\\b`).test(settings))).toEqual([]);
-  }
-});
-
 /** The JSON list behind a word of the Dockerfile. */
 function listOf(word: string): readonly string[] {
   const list = new RegExp(`\\b${word} (\\[.*\\])$`, "m").exec(dockerfile)?.[1];

@@ -53,5 +53,6 @@ export function attempted(leaf: Model, limits: Incapable): Model {
   return {
     name,
     stream: (request, call) => new Attempt(leaf, limits, request, call),
+    unable: (request) => limits.why(request),
   };
 }

@@ -18,5 +18,6 @@ export function budgeted(inner: Model, budget: NodeBudget): Model {
         signal: deadline.signal,
       });
     },
+    unable: (request) => inner.unable?.(request),
   };
 }

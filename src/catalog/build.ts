@@ -12,6 +12,7 @@ import { LeafShelf, type Provided } from "./leaves.ts";
 import { wrapsFor } from "./record-wraps.ts";
 import type { Recorder } from "./record.ts";
 import { loadPriceList, type PriceList } from "./prices.ts";
+import { probesOf } from "./probe.ts";
 import { buildProviders } from "./providers.ts";
 import { Tree, type Built } from "./tree.ts";
 import { multiplierOf, worstUsd } from "./worst.ts";
@@ -76,7 +77,8 @@ export async function buildCatalog(config: Config, deps: CatalogDeps): Promise<C
   if (problems.length > 0) throw new ConfigError(problems, config.origin.file);
   const entries = new Map(built.map(([name, model]) => [name, toEntry(name, model, leaves)]));
   const explain = explainer({ part: (plan) => tree.part(plan), planned: (node) => tree.planned(node), leaf: (plan) => leaves.of(plan) });
-  const catalog = openCatalog(entries, leaves, explain, draws);
+  const probes = probesOf(providers.values(), (provider, told) => leaves.learn(provider, told));
+  const catalog = openCatalog(entries, leaves, { explain, probes, draws });
   for (const key of config.keys) warnOfKey(key, catalog, warn);
   return catalog;
 }

@@ -1,13 +1,11 @@
 import type { ProviderCommon } from "../config/nodes.ts";
 import type { Capabilities, ProviderInstance } from "../providers/define.ts";
 import { tableOf } from "./capabilities-table.ts";
-import type { PriceList } from "./prices.ts";
 
-export interface CapabilitySources {
+interface CapabilitySources {
   /** What the config says, by model. */
   readonly own: ProviderCommon["capabilities"];
   readonly instance: Pick<ProviderInstance, "capabilities" | "pricedAs">;
-  readonly list: PriceList | undefined;
 }
 
 function ownOf(own: CapabilitySources["own"], model: string): Capabilities {
@@ -15,13 +13,6 @@ function ownOf(own: CapabilitySources["own"], model: string): Capabilities {
 }
 
 /** What is known of a model at boot: what the config says, else what the table says of it by name, else what its dialect is known for. */
-export function capabilitiesOf(model: string, { own, instance, list }: CapabilitySources): Capabilities {
-  const { pricedAs } = instance;
-  const contextLength = pricedAs === undefined ? undefined : list?.contextLength?.(pricedAs, model);
-  return {
-    ...(contextLength === undefined ? {} : { contextLength }),
-    ...instance.capabilities(model),
-    ...tableOf(pricedAs, model),
-    ...ownOf(own, model),
-  };
+export function capabilitiesOf(model: string, { own, instance }: CapabilitySources): Capabilities {
+  return { ...instance.capabilities(model), ...tableOf(instance.pricedAs, model), ...ownOf(own, model) };
 }

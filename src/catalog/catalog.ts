@@ -6,6 +6,7 @@ import type { Capabilities } from "../providers/define.ts";
 import type { DrawsFor } from "./record-wraps.ts";
 import type { Explain } from "./explain.ts";
 import { bareName, nearestModels } from "./names.ts";
+import type { ServerProbe } from "./probe.ts";
 
 /** A model by the name that a client may ask for. */
 export interface Entry {
@@ -42,6 +43,8 @@ export interface Catalog {
   list(): readonly Entry[];
   /** Tells what a request to a model of this catalog would do. */
   readonly explain: Explain;
+  /** Servers that may tell what their models can do, to be asked while the gateway runs. */
+  readonly probes: readonly ServerProbe[];
   /** Chance for a request, while history is written or replayed. */
   readonly draws?: DrawsFor;
 }
@@ -64,7 +67,12 @@ function bareNames(listed: readonly Entry[]): ReadonlyMap<string, Entry> {
 }
 
 /** The names over models that were built. */
-export function openCatalog(virtual: ReadonlyMap<string, Entry>, leaves: Leaves, explain: Explain, draws?: DrawsFor): Catalog {
+export function openCatalog(
+  virtual: ReadonlyMap<string, Entry>,
+  leaves: Leaves,
+  rest: Pick<Catalog, "explain" | "probes"> & { readonly draws?: DrawsFor | undefined },
+): Catalog {
+  const { explain, probes, draws } = rest;
   const all = Object.freeze([...virtual.values(), ...leaves.listed]);
   const bare = bareNames(leaves.listed);
   const names = all.map(({ name }) => name);
@@ -77,6 +85,7 @@ export function openCatalog(virtual: ReadonlyMap<string, Entry>, leaves: Leaves,
     nearest: (name: string, allowed: (name: string) => boolean = () => true) => nearestModels(name, names.filter(allowed)),
     list: () => all,
     explain,
+    probes,
     ...(draws ? { draws } : {}),
   });
 }

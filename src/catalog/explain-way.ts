@@ -19,8 +19,8 @@ export interface Sources {
 /** What arrives at a node. */
 interface Arriving {
   readonly choices: number;
-  /** Whether it offers tools; `maybe` where that is up to the parent. */
-  readonly tools: boolean | "maybe";
+  /** It offers tools. */
+  readonly tools: boolean;
   /** It has to satisfy a `response_format`. */
   readonly schema: boolean;
   /** It is the client's own request, untouched; else the node may be asked anything. */
@@ -69,10 +69,8 @@ function hasCalls({ request }: Foresight): boolean {
   return request.body.messages.some(({ tool_calls: calls }) => Array.isArray(calls) && calls.length > 0);
 }
 
-/** What streams of a turn with tools that is not one model's alone. */
-function toolsTail({ options }: Configured): string {
-  const { tools } = options as { readonly tools?: { readonly policy?: unknown } };
-  return tools?.policy === "advise" ? "the owner" : "none";
+function turnOf({ toolTurn }: Plan): Plan {
+  return toolTurn ?? leafPlan;
 }
 
 function sum(numbers: readonly number[]): number {
@@ -120,15 +118,17 @@ export class Foreteller {
     if (!part) return this.#leaf(planned, arriving);
     const kind = part.strategy.kind;
     const read = planOver(part, (node) => this.#sources.planned(node));
-    const owner = arriving.tools === true ? toolsOwner(part, read) : undefined;
+    const owner = arriving.tools ? toolsOwner(part, read) : undefined;
     const found =
       owner === "nobody"
         ? refusal(kind, planned, refusedTools(this.#asked.request))
         : owner !== undefined
           ? this.#alone(planned, kind, { role: OWNER, child: read.children[owner], note: "with tools: one model alone" }, arriving)
-          : part.strategy.level === "text"
-            ? this.#panel(planned, part, read, arriving)
-            : this.#passing(planned, part, read, arriving);
+          : arriving.tools && read.plan.toolTurn
+            ? this.#toolTurn(planned, part, arriving)
+            : part.strategy.level === "text"
+              ? this.#panel(planned, part, read, arriving)
+              : this.#passing(planned, part, read, arriving);
     return within(found, part.budget);
   }
 
@@ -172,23 +172,49 @@ export class Foreteller {
     };
   }
 
+  /** A turn with tools for which several of a panel are asked. */
+  #toolTurn(planned: Planned, { options, strategy }: Configured, arriving: Arriving): Foreseen {
+    const turn: Configured = { options, strategy: { ...strategy, plan: (given, child) => turnOf(strategy.plan(given, child)) } };
+    const read = planOver(turn, (node) => this.#sources.planned(node));
+    const isAdvice = read.plan.edges.some(({ role }) => role === OWNER);
+    const { choices, schema } = arriving;
+    if (schema && !isAdvice && this.#invalid) return refusal(strategy.kind, planned, this.#invalid);
+    const aside: Arriving = { choices: 1, tools: false, schema: false, exact: false };
+    const arrivingAt = (nth: number): Arriving => {
+      const role = read.plan.edges.find(({ child }) => child === read.children[nth])?.role;
+      if (role === undefined || role === "tools judge") return aside;
+      if (role === OWNER) return { ...arriving, exact: false };
+      return isAdvice ? aside : { choices: 1, tools: true, schema, exact: false };
+    };
+    const { plan, ways, worst } = this.#children(turn, read, arrivingAt, { idle: false });
+    // An owner makes the choices itself; answers that are picked whole are picked so often.
+    const runs = isAdvice ? 1 : choices;
+    return {
+      ...nothing,
+      planned: { title: planned.title, plan: { ...plan, calls: [plan.calls[0] * runs, plan.calls[1] * runs] } },
+      kind: strategy.kind,
+      notes: [`with tools: ${read.plan.tools}`, ...(runs > 1 ? [`n: ${runs} independent runs; only the first may stream`] : [])],
+      ways,
+      worst,
+      runs,
+      shows: plan.depth > deepest(plan),
+    };
+  }
+
   /** Its members are asked one choice each, without tools, and maybe something else than the client asked. */
   #panel(planned: Planned, part: Configured, read: Read, { choices, schema, tools }: Arriving): Foreseen {
     const { kind } = part.strategy;
     if (schema && this.#invalid) return refusal(kind, planned, this.#invalid);
-    // Where a policy has the members themselves look at the tools, who is asked what is up to it.
-    const inside: Arriving = { choices: 1, tools: tools === false ? false : "maybe", schema, exact: false };
+    const inside: Arriving = { choices: 1, tools, schema, exact: false };
     const { plan, ways, worst } = this.#children(part, read, () => inside);
     const withRepair: Foreseen["worst"] = (of) => worst(of) + (schema ? Math.max(0, ...ways.map(({ to }) => of(to))) : 0);
-    const best = tools === false ? plan.calls[0] * choices : Math.min(plan.calls[0], tools === true ? 1 : 0);
-    const calls: Plan["calls"] = [best, withRepair(({ planned: { plan: below } }) => below.calls[1]) * choices];
+    const calls: Plan["calls"] = [plan.calls[0] * choices, withRepair(({ planned: { plan: below } }) => below.calls[1]) * choices];
     const notes = [
-      ...(tools === true && read.plan.tools !== undefined ? [`with tools: ${read.plan.tools}`] : []),
       ...(choices > 1 ? [`n: ${choices} independent runs; only the first may stream`] : []),
       ...(schema ? ["response_format: the answer is checked, so nothing streams; one repair where none is valid"] : []),
     ];
     const depth = plan.depth + (schema ? deepest(plan) : 0);
-    const tail = tools === true ? toolsTail(part) : schema ? "none" : plan.tail;
+    const tail = schema ? "none" : plan.tail;
     return {
       ...nothing,
       planned: { title: planned.title, plan: { ...plan, calls, depth, tail } },
@@ -215,7 +241,7 @@ export class Foreteller {
       const child = read.children[nth];
       return child && isAside(child) ? questioned : onward;
     };
-    const { plan, ways, worst } = this.#children(part, read, arrivingAt, certain);
+    const { plan, ways, worst } = this.#children(part, read, arrivingAt, { certain });
     // A question has one choice, whatever the request asks for.
     const fewest = asks ? Math.min(plan.calls[0], read.plan.calls[0]) : plan.calls[0];
     // Whoever made the calls of a loop may be asked first, to answer their results.
@@ -240,12 +266,12 @@ export class Foreteller {
     };
   }
 
-  /** The plan over the children as the request meets them. Who only answers turns with tools has no part in it: such a turn does not come here. */
+  /** The plan over the children as the request meets them. Who only answers turns with tools is idle in other ones. */
   #children(
     part: Configured,
     read: Read,
     arriving: (nth: number) => Arriving,
-    certain: readonly string[] = [],
+    { certain = [], idle = true }: { readonly certain?: readonly string[]; readonly idle?: boolean } = {},
   ): { readonly plan: Plan } & Pick<Foreseen, "ways" | "worst"> {
     const seen = new Map<string, Foreseen>();
     const met = read.children.map((child, nth) => {
@@ -257,7 +283,7 @@ export class Foreteller {
       return known;
     });
     const isIdle = (nth: number) =>
-      arriving(nth).tools === false && read.plan.edges.some(({ child, role }) => child === read.children[nth] && isForTools(role));
+      idle && !arriving(nth).tools && read.plan.edges.some(({ child, role }) => child === read.children[nth] && isForTools(role));
     const anew = planOver(part, (_, nth) => {
       const { title, plan } = met[nth]?.planned ?? { title: "?", plan: leafPlan };
       return { title, plan: isIdle(nth) ? { ...plan, calls: [plan.calls[0], 0], depth: 0 } : plan };
@@ -267,8 +293,7 @@ export class Foreteller {
       const nth = anew.children.indexOf(child);
       const to = met[nth];
       if (!to || isIdle(nth)) return [];
-      const isTaken = arriving(nth).tools !== "maybe" && (isCertain[index] === true || certain.includes(role));
-      return [{ role, certain: isTaken, to }];
+      return [{ role, certain: isCertain[index] === true || certain.includes(role), to }];
     });
     const worst: Foreseen["worst"] = (of) =>
       worstOf(part, anew, (nth) => {

@@ -108,6 +108,8 @@ function bounded([best, worst]: Plan["calls"], most = Infinity): Plan["calls"] {
 export function explainer(sources: Sources): Explain {
   return (entry, asked, { usd: maxUsd = Infinity, calls: maxCalls } = {}) => {
     const { request, call } = asked;
+    const unable = entry.model.unable?.(request);
+    if (unable) throw unable;
     const root: Planned = { title: entry.name, plan: entry.plan };
     const seen = new Foreteller(sources, asked).foresee(root);
     if (seen.refused) throw seen.refused;

@@ -3,7 +3,7 @@ import { leafPlan, type Plan } from "../model/plan.ts";
 import type { Passage } from "../model/leaves.ts";
 import type { Model } from "../model/model.ts";
 import { answerTimes } from "../panel/runs.ts";
-import type { ProviderInstance } from "../providers/define.ts";
+import type { Capabilities, ProviderInstance } from "../providers/define.ts";
 import { attempted } from "./attempt.ts";
 import { capabilitiesOf } from "./capabilities.ts";
 import { Incapable } from "./incapable.ts";
@@ -53,6 +53,7 @@ function independentRuns(leaf: Model): Model {
       const { n } = request.body;
       return typeof n === "number" && n > 1 ? answerTimes(leaf, n, request, call) : leaf.stream(request, call);
     },
+    unable: (request) => leaf.unable?.(request),
   };
 }
 
@@ -68,6 +69,9 @@ export class LeafShelf implements Leaves {
   readonly #declared = new Map<string, Entry>();
   readonly #asked = new Map<string, Entry>();
   readonly #entries = new WeakMap<Plan, Entry>();
+  /** What servers told of their models, by provider and model. */
+  readonly #told = new Map<string, ReadonlyMap<string, Capabilities>>();
+  readonly #limits = new WeakMap<Plan, Incapable>();
   readonly #offers = new WeakMap<Plan, { readonly [Kind in Offer]: () => Offers[Kind] | undefined }>();
 
   constructor(providers: ReadonlyMap<string, Provided>, list: PriceList | undefined, wraps: Wraps = bare) {
@@ -89,6 +93,14 @@ export class LeafShelf implements Leaves {
 
   get listed(): readonly Entry[] {
     return [...this.#listed.values()];
+  }
+
+  /** Takes what a provider's server told of its models, for those that are there and those that are asked for later. */
+  learn(provider: string, told: ReadonlyMap<string, Capabilities>): void {
+    this.#told.set(provider, told);
+    for (const entry of [...this.#built.values(), ...this.#asked.values()]) {
+      if (entry.provider === provider) this.#limits.get(entry.plan)?.learn(this.#toldOf(entry.name));
+    }
   }
 
   /** The leaf that a plan belongs to. */
@@ -152,6 +164,12 @@ export class LeafShelf implements Leaves {
     return entry;
   }
 
+  #toldOf(name: string): Capabilities {
+    const slash = name.indexOf("/");
+    const told = this.#told.get(name.slice(0, slash));
+    return { ...told?.get("*"), ...told?.get(name.slice(slash + 1)) };
+  }
+
   #build(provided: Provided, model: string): Entry {
     const entry = this.#make(provided, model);
     this.#built.set(entry.name, entry);
@@ -165,8 +183,9 @@ export class LeafShelf implements Leaves {
       list: this.#list,
     });
     const plan: Plan = { ...leafPlan };
-    const capabilities = capabilitiesOf(model, { own: common.capabilities, instance, list: this.#list });
+    const capabilities = capabilitiesOf(model, { own: common.capabilities, instance });
     const limits = new Incapable(`${provider}/${model}`, capabilities);
+    limits.learn(this.#toldOf(`${provider}/${model}`));
     const nothing = new Incapable(`${provider}/${model}`, {});
     const frame = (inner: Model) => retried(attempted(observeLeaf(this.#wraps.leaf(inner, capabilities), price), nothing));
     const asked = retried(attempted(observeLeaf(this.#wraps.leaf(instance.chat(model), capabilities), price), limits));
@@ -196,6 +215,7 @@ export class LeafShelf implements Leaves {
       passage: (endpoint: Passage) => passages[endpoint](),
     });
     this.#entries.set(plan, entry);
+    this.#limits.set(plan, limits);
     this.#offers.set(plan, {
       embedder,
       reranker,

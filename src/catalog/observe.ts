@@ -1,13 +1,14 @@
 import type { Call } from "../model/call.ts";
 import { unbounded, type Reservation } from "../model/budget.ts";
 import type { GatewayError } from "../model/errors.ts";
-import { textOf } from "../model/completion.ts";
+import { textOf, type Completion } from "../model/completion.ts";
 import { CONTENT, type BatchEvent, type FinishEvent, type ModelEvent } from "../model/events.ts";
 import type { Model } from "../model/model.ts";
 import type { ChatRequest } from "../model/request.ts";
 import type { Span } from "../model/trace.ts";
 import type { Usage } from "../model/usage.ts";
 import type { Price } from "../config/nodes.ts";
+import { shownUses, usesOf } from "../panel/tools/calls.ts";
 import { answerTokens, completionTokens, promptTokens } from "./estimate.ts";
 import { costOf } from "./prices.ts";
 import { watch, type Watcher } from "./watched.ts";
@@ -67,7 +68,11 @@ class NodeWatcher implements Watcher {
 /** Writes a strategy's part into the trace. */
 export function observe(inner: Model, kind: string): Model {
   const { name } = inner;
-  return { name, stream: (request, call) => watch(new NodeWatcher(inner, kind, request, call), name, call) };
+  return {
+    name,
+    stream: (request, call) => watch(new NodeWatcher(inner, kind, request, call), name, call),
+    unable: (request) => inner.unable?.(request),
+  };
 }
 
 interface Bill {
@@ -147,6 +152,12 @@ function textIn({ deltas }: BatchEvent): string {
   return deltas.map((delta) => (delta.type === "text" && delta.choice === 0 ? delta.text : "")).join("");
 }
 
+function keepAnswer(span: Span, completion: Completion): void {
+  span.text = textOf(completion);
+  const calls = shownUses(usesOf(completion));
+  if (calls !== "") span.calls = calls;
+}
+
 /** A leaf's part in the trace, and what it costs. */
 class LeafWatcher implements Watcher {
   readonly #inner: Model;
@@ -183,7 +194,7 @@ class LeafWatcher implements Watcher {
   finished(event: FinishEvent): void {
     const { span, trace } = this.#call;
     closeFinished(span, this.#call);
-    if (trace.keepTexts && event.completion) span.text = textOf(event.completion);
+    if (trace.keepTexts && event.completion) keepAnswer(span, event.completion);
     this.#leg?.book("ok", finishedBill(event, this.#request, { span, batches: this.#batches }));
   }
 

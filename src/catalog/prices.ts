@@ -2,11 +2,7 @@ import type { Usage } from "../model/usage.ts";
 import type { Price } from "../config/nodes.ts";
 
 /** The public price list: a price per provider and model, undefined when it knows none. */
-export interface PriceList {
-  (pricedAs: string, model: string): Price | undefined;
-  /** It tells too how many tokens a model takes. */
-  readonly contextLength?: (pricedAs: string, model: string) => number | undefined;
-}
+export type PriceList = (pricedAs: string, model: string) => Price | undefined;
 
 const MILLION = 1_000_000;
 
@@ -18,7 +14,7 @@ function unit(value: number | { readonly base: number } | undefined): number | u
 /** Loads the list. It is 800 KB of data, so only a gateway that needs it pays for it. */
 export async function loadPriceList(): Promise<PriceList> {
   const { calcPrice } = await import("@pydantic/genai-prices");
-  const price = (pricedAs: string, model: string) => {
+  return (pricedAs: string, model: string) => {
     const units = calcPrice({}, model, { providerId: pricedAs })?.model_price;
     const input = unit(units?.["input_mtok"]);
     // Embedders and rerankers write nothing: theirs are the models that the list prices by input alone.
@@ -27,8 +23,6 @@ export async function loadPriceList(): Promise<PriceList> {
     const cachedIn = unit(units?.["cache_read_mtok"]);
     return { in: input, out: output, ...(cachedIn === undefined ? {} : { cachedIn }) };
   };
-  const contextLength = (pricedAs: string, model: string) => calcPrice({}, model, { providerId: pricedAs })?.model.context_window;
-  return Object.assign(price, { contextLength });
 }
 
 /** A model's price: what the config says, else the public list, else unknown. */

@@ -21,6 +21,7 @@ function withScopedDraws(model: Model): Model {
     stream: (request, call) => ({
       [Symbol.asyncIterator]: () => model.stream(request, withOwnDraws(call))[Symbol.asyncIterator](),
     }),
+    unable: (request) => model.unable?.(request),
   };
 }
 

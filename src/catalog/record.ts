@@ -180,6 +180,7 @@ class HistoryRecorder implements Recorder {
     const told = this.#told;
     return {
       name: model.name,
+      unable: (request) => model.unable?.(request),
       async *stream(request, call): AsyncGenerator<ModelEvent> {
         const isRoot = call.trace.root.children[0] === call.span;
         if (!isRoot) {

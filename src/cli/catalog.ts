@@ -14,8 +14,11 @@ export interface Opened {
   readonly source: string;
 }
 
-/** Reads the config and builds every model, as the gateway does at boot, without listening or calling anybody. */
-export async function openConfigured({ env, io, config: path }: CommandSite): Promise<Opened> {
+/**
+ * Reads the config and builds every model, as the gateway does at boot, without listening. Calls nobody, but servers that may tell what their
+ * models can do where `asks` says so.
+ */
+export async function openConfigured({ env, io, config: path }: CommandSite, asks = false): Promise<Opened> {
   const { config, file } = await loadOrDiscover({
     ...(path === undefined ? {} : { path }),
     env,
@@ -29,6 +32,10 @@ export async function openConfigured({ env, io, config: path }: CommandSite): Pr
       clock: systemClock,
       warn: (message) => warnings.push(message),
     });
+    if (asks) {
+      const { signal } = new AbortController();
+      await Promise.all(catalog.probes.map((probe) => probe.ask(signal, systemClock)));
+    }
     return {
       config,
       catalog,

@@ -9,11 +9,17 @@ function priceOf({ price }: Entry): string {
   return price.cachedIn === undefined ? `${price.in} / ${price.out}` : `${price.in} (cached ${price.cachedIn}) / ${price.out}`;
 }
 
+/** What it can, what it is known not to, and how much; what nobody knows is left out. */
 function capabilitiesOf({ capabilities = {} }: Entry): string {
-  return Object.entries(capabilities)
-    .filter(([, has]) => has === true)
-    .map(([name]) => name)
-    .join(" ");
+  const { contextLength, maxOutput } = capabilities;
+  const named = (is: boolean) => Object.entries(capabilities).flatMap(([name, has]) => (has === is ? [name] : []));
+  const lacks = named(false);
+  return [
+    ...named(true),
+    ...(lacks.length === 0 ? [] : [`(not ${lacks.join(", ")})`]),
+    ...(contextLength === undefined ? [] : [`${contextLength} tokens`]),
+    ...(maxOutput === undefined ? [] : [`writes ${maxOutput}`]),
+  ].join(" ");
 }
 
 function table(rows: readonly (readonly string[])[]): string {
@@ -24,10 +30,10 @@ function table(rows: readonly (readonly string[])[]): string {
 
 export const models: Command = {
   name: "models",
-  summary: "Lists the models with their providers, prices and capabilities.",
-  options: configOption,
+  summary: "Lists the models with their providers, prices and capabilities; --probe asks the servers that tell them.",
+  options: { ...configOption, probe: { type: "boolean" } },
   async run(site) {
-    const { catalog } = await openConfigured(site);
+    const { catalog } = await openConfigured(site, site.flags?.["probe"] === true);
     const rows = catalog.list().map((entry) => [entry.name, entry.kind, entry.provider ?? "", priceOf(entry), capabilitiesOf(entry)]);
     site.io.out(table([heads, ...rows]));
     return 0;

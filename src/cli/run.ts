@@ -2,13 +2,8 @@ import { parseArgs } from "node:util";
 import { ConfigError } from "../config/config-error.ts";
 import type { Env } from "../config/interpolate.ts";
 import { didYouMean } from "../config/nearest.ts";
-import { check } from "./check.ts";
 import { configOption, type Command, type CommandGroup, type CommandSite, type Io } from "./command.ts";
-import { explain } from "./explain.ts";
 import { helpText } from "./help.ts";
-import { learn } from "./learn.ts";
-import { models } from "./models.ts";
-import { schema } from "./schema.ts";
 import { UsageError } from "./usage-error.ts";
 
 const serve: Command = {
@@ -23,12 +18,21 @@ const help: Command = {
   summary: "Prints this.",
   options: {},
   async run({ io }) {
-    io.out(helpText(commands));
+    io.out(helpText(await Promise.all(Object.values(commands).map((load) => load()))));
     return 0;
   },
 };
 
-const commands: readonly (Command | CommandGroup)[] = [serve, check, explain, models, schema, learn, help];
+/** In the order of the help. Each is loaded when it is asked for: a gateway that starts needs none of the others. */
+const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
+  serve: async () => serve,
+  check: async () => (await import("./check.ts")).check,
+  explain: async () => (await import("./explain.ts")).explain,
+  models: async () => (await import("./models.ts")).models,
+  schema: async () => (await import("./schema.ts")).schema,
+  learn: async () => (await import("./learn.ts")).learn,
+  help: async () => help,
+};
 
 interface Asked {
   readonly command: Command;
@@ -43,13 +47,13 @@ function memberOf({ name, commands }: CommandGroup, [word, ...args]: readonly st
   throw new UsageError(`${wrong}${didYouMean(word ?? "", words) || `; there are ${words.join(", ")}`}`);
 }
 
-function commandOf(argv: readonly string[]): Asked {
+async function commandOf(argv: readonly string[]): Promise<Asked> {
   const [first = "serve", ...rest] = argv;
   if (argv.includes("--help") || argv.includes("-h")) return { command: help, args: [] };
   if (first.startsWith("-")) return { command: serve, args: argv };
-  const command = commands.find(({ name }) => name === first);
+  const command = Object.hasOwn(commands, first) ? await commands[first]?.() : undefined;
   if (command) return "commands" in command ? memberOf(command, rest) : { command, args: rest };
-  const names = commands.map(({ name }) => name);
+  const names = Object.keys(commands);
   throw new UsageError(`there is no command "${first}"${didYouMean(first, names) || `; there are ${names.join(", ")}`}`);
 }
 
@@ -72,7 +76,7 @@ function readOptions({ name, options, takes }: Command, args: readonly string[])
 /** Runs the command line and resolves with the exit code. What the operator did wrong is one message, without a stack. */
 export async function run(argv: readonly string[], env: Env, io: Io): Promise<number> {
   try {
-    const { command, args } = commandOf(argv);
+    const { command, args } = await commandOf(argv);
     return await command.run({ env, io, ...readOptions(command, args) });
   } catch (thrown) {
     if (!(thrown instanceof ConfigError) && !(thrown instanceof UsageError)) throw thrown;

@@ -2,9 +2,12 @@ import type { Entry } from "../catalog/catalog.ts";
 import type { Call } from "../model/call.ts";
 import { answeringLeaf, hasAbstained } from "./extension.ts";
 
+/** Room for every field of a request by name; clients take 8 KB of headers and more. */
+const MOST_WARNINGS = 2000;
+
 /** Text that may stand in a header or a comment: one line of plain ASCII. */
-export function oneLine(text: string): string {
-  return text.replace(/[^\x20-\x7e]+/g, " ").slice(0, 200);
+export function oneLine(text: string, most = 200): string {
+  return text.replace(/[^\x20-\x7e]+/g, " ").slice(0, most);
 }
 
 /** With eight decimals at most and no zeros at the end. */
@@ -35,6 +38,6 @@ export function answerHeaders(call: Call, entry: Entry): string[] {
   if (hasAbstained(call.trace.root)) headers.push("x-chorale-abstained", "true");
   const [degraded] = call.trace.degraded;
   if (degraded !== undefined) headers.push("x-chorale-degraded", oneLine(degraded));
-  if (call.trace.warnings.length > 0) headers.push("x-chorale-warnings", oneLine(call.trace.warnings.join("; ")));
+  if (call.trace.warnings.length > 0) headers.push("x-chorale-warnings", oneLine(call.trace.warnings.join("; "), MOST_WARNINGS));
   return headers;
 }

@@ -65,7 +65,8 @@ export interface Finding {
 export function findModel(entered: Finding, request: ChatRequest): Entry {
   const { served, asker } = entered;
   const { model } = request.body;
-  const entry = served.catalog.get(model);
+  // Half a surrogate pair can not stand in an address, where some servers want the name.
+  const entry = model.isWellFormed() ? served.catalog.get(model) : undefined;
   if (!entry || !asker.mayUse(entry.name)) {
     const near = served.catalog.nearest(model, (name) => asker.mayUse(name));
     const hint =
@@ -84,11 +85,11 @@ export function findModel(entered: Finding, request: ChatRequest): Entry {
   return entry;
 }
 
-function worstUsd({ entry, request, narrowing }: Asked): number {
+function worstUsd({ entry, request, narrowing, reading: { prompts = 1 } }: Asked): number {
   const { body, source } = request;
   const tokens = body.max_completion_tokens ?? body.max_tokens ?? ASSUMED_TOKENS;
   const n = body.n ?? 1;
-  const usd = entry.worstUsd(Math.ceil(source.buffer.length / 4) * n, tokens * n);
+  const usd = entry.worstUsd(Math.ceil(source.buffer.length / 4 / prompts) * n, tokens * n);
   return Math.min(usd, narrowing.budget?.usd ?? Infinity);
 }
 

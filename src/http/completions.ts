@@ -6,7 +6,6 @@ import { textOf, type Completion } from "../model/completion.ts";
 import { toGatewayError, type GatewayError } from "../model/errors.ts";
 import { Flag, type BatchEvent, type FinishEvent } from "../model/events.ts";
 import { latin1Json } from "../model/latin1.ts";
-import { oneLine, usd } from "./answer-headers.ts";
 import { rootCall, type Asked } from "./asked.ts";
 import { readJson, refuseDuplicate } from "./chat.ts";
 import type { Outcome } from "./closing.ts";
@@ -19,16 +18,22 @@ import { readText, toChats, type TextAsked } from "./openai/completions/request.
 import { textCompletion, TextWriter } from "./openai/completions/text.ts";
 import type { SseResponse } from "./openai/sse.ts";
 import { exposed } from "./passage.ts";
-import { tellStream, type Teller } from "./stream.ts";
+import { lastWords, tellStream, type Teller } from "./stream.ts";
 import { sendWhole } from "./whole.ts";
 
 type AskedText = Asked<TextAsked>;
+
+interface Route {
+  readonly asked: AskedText;
+  /** What comes back is a text completion already. */
+  readonly isNative: boolean;
+}
 
 /**
  * The request as it goes to a model: as it is to a server that completes text by itself, else a chat for each prompt. A streamed chat's own frames
  * are no text completion, those of such a server are.
  */
-function routed(asked: AskedText): { readonly asked: AskedText; readonly isNative: boolean } {
+function routed(asked: AskedText): Route {
   const { entry, reading } = asked;
   const native = entry.passage?.("completions");
   if (native) return { asked: { ...asked, entry: over(entry, native) }, isNative: true };
@@ -42,21 +47,22 @@ function over(entry: Entry, model: Entry["model"]): Entry {
   return { ...entry, model };
 }
 
-function piecesOf(completion: Completion, asked: AskedText, call: Call): Pieces {
+function piecesOf(completion: Completion, { asked, isNative }: Route, call: Call): Pieces {
   const { identity, ledger } = call;
   const extension = exposed(asked, call);
   const usage = ledger.usage() ?? completion.usage;
-  if (completion.bytes) return completionPieces(completion, { identity, usage, summed: ledger.legs.length > 1, extension });
+  if (isNative) return completionPieces(completion, { identity, usage, summed: ledger.legs.length > 1, extension });
   return [textCompletion(completion, { identity, usage, extension })];
 }
 
 async function whole(unrouted: AskedText, call: Call, reply: ServerResponse): Promise<Outcome> {
-  const { asked } = routed(unrouted);
+  const route = routed(unrouted);
+  const { asked } = route;
   const { entry, request, entered } = asked;
   const result = await complete(entry.model, request, rootCall(call, entry));
   if (!result.ok) throw result.error;
   const { completion } = result;
-  sendWhole(asked, call, { reply, pieces: piecesOf(completion, asked, call) });
+  sendWhole(asked, call, { reply, pieces: piecesOf(completion, route, call) });
   if (!entered.served.logContent) return { status: 200, stream: false };
   return { status: 200, stream: false, content: { messages: unrouted.request.body["prompt"], answer: textOf(completion) } };
 }
@@ -69,9 +75,11 @@ class TextTeller implements Teller {
   readonly #writer: TextWriter;
   readonly #isNative: boolean;
   readonly #wantsUsage: boolean;
+  /** Choices about which nothing more can be said. */
+  readonly #ended = new Set<number>();
   #held = "";
 
-  constructor({ asked, isNative }: ReturnType<typeof routed>, call: Call, sse: SseResponse) {
+  constructor({ asked, isNative }: Route, call: Call, sse: SseResponse) {
     this.#asked = asked;
     this.#isNative = isNative;
     this.#call = call;
@@ -85,6 +93,7 @@ class TextTeller implements Teller {
   }
 
   batch(event: BatchEvent): Promise<void> | undefined {
+    if ((event.flags & Flag.end) !== 0) for (const { type, choice } of event.deltas) if (type === "end") this.#ended.add(choice);
     const frames = this.#held + ((this.#isNative ? event.bytes : undefined) ?? this.#writer.write(event.deltas));
     this.#held = "";
     if (frames === "") return undefined;
@@ -100,10 +109,11 @@ class TextTeller implements Teller {
     const call = this.#call;
     const extension = exposed(this.#asked, call);
     const usage = call.ledger.usage() ?? event.usage;
-    if (this.#wantsUsage && usage) void this.#sse.write(this.#writer.usage(usage, extension));
+    const own = call.ledger.legs.length === 1 && extension === undefined ? event.bytes : undefined;
+    if (this.#wantsUsage && this.#isNative && own !== undefined) void this.#sse.write(own);
+    else if (this.#wantsUsage && usage) void this.#sse.write(this.#writer.usage(usage, extension));
     else if (this.#held !== "") void this.#sse.write(this.#held.replace("{", () => `{"chorale":${latin1Json(extension)},`));
-    const [degraded] = call.trace.degraded;
-    this.#sse.done(`chorale cost-usd=${usd(call)}${degraded === undefined ? "" : ` degraded=${oneLine(degraded)}`}`);
+    this.#sse.done(lastWords(call));
   }
 
   fail(error: GatewayError): void {
@@ -111,7 +121,9 @@ class TextTeller implements Teller {
   }
 
   idle(): string {
-    return this.#writer.idle();
+    const { prompts, n } = this.#asked.reading;
+    for (let index = 0; index < prompts * n; index += 1) if (!this.#ended.has(index)) return this.#writer.idle(index);
+    return ": keep-alive\n\n";
   }
 }
 
@@ -125,9 +137,11 @@ export const completionsDialect: Dialect<TextAsked> = {
     return asked;
   },
   whole,
-  stream(asked, call, reply) {
+  async stream(asked, call, reply) {
     const route = routed(asked);
-    return tellStream(route.asked, call, reply, (_, call, sse) => new TextTeller(route, call, sse));
+    const outcome = await tellStream(route.asked, call, reply, (_, call, sse) => new TextTeller(route, call, sse));
+    if (!outcome.content) return outcome;
+    return { ...outcome, content: { ...outcome.content, messages: asked.request.body["prompt"] } };
   },
   fail: (reply, error, headers) => sendError(reply, inTextWords(toGatewayError(error)), headers),
 };

@@ -9,6 +9,8 @@ import type { Entered } from "./door.ts";
 /** A request as its dialect read it: the chat that it is inside. A dialect keeps here what its answer has to know of the question. */
 export interface Reading {
   readonly request: ChatRequest;
+  /** Prompts that share the body, where `n` counts the answers to all of them; 1 when absent. */
+  readonly prompts?: number;
 }
 
 /**

@@ -53,6 +53,7 @@ function tree(span: Span, startMs: number): Json {
       : leg(span, startMs)),
     ...(span.decision ? { decision: span.decision } : {}),
     ...(span.text === undefined ? {} : { text: span.text }),
+    ...(span.calls === undefined ? {} : { calls: span.calls }),
     ...(span.children.length > 0 ? { children: span.children.map((child) => tree(child, startMs)) } : {}),
   };
 }

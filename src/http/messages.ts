@@ -1,6 +1,5 @@
 import type { ServerResponse } from "node:http";
 import type { Call } from "../model/call.ts";
-import { deltasOf } from "../model/choice-deltas.ts";
 import { complete } from "../model/complete.ts";
 import { textOf } from "../model/completion.ts";
 import { GatewayError } from "../model/errors.ts";
@@ -11,6 +10,7 @@ import { Content } from "./anthropic/content.ts";
 import { estimatedTokens } from "./anthropic/count.ts";
 import { errorFields, sendMessagesError, withRequestId } from "./anthropic/errors.ts";
 import { messageJson } from "./anthropic/message.ts";
+import { inOwnWords } from "./anthropic/params.ts";
 import { readMessages, type MessagesRequest } from "./anthropic/request.ts";
 import { eventFrame, MessageFrames } from "./anthropic/stream.ts";
 import { rootCall, type Asked } from "./asked.ts";
@@ -61,14 +61,14 @@ class MessageTeller implements Teller {
   finish(event: FinishEvent): undefined {
     const call = this.#call;
     const [choice] = event.completion?.choices ?? [];
-    const head = this.#frames.begin() + (choice ? this.#frames.deltas(deltasOf(choice, 0)) : "");
+    const head = this.#frames.begin() + (choice ? this.#frames.whole(choice) : "");
     const [degraded] = call.trace.degraded;
     const comment = `chorale cost-usd=${usd(call)}${degraded === undefined ? "" : ` degraded=${oneLine(degraded)}`}`;
     this.#sse.end(head + this.#frames.finish(call.ledger.usage() ?? event.usage, extended(this.#asked, call), comment));
   }
 
   fail(error: GatewayError): void {
-    this.#sse.cut(eventFrame("error", errorFields(error, this.#call.id)));
+    this.#sse.cut(eventFrame("error", errorFields(inOwnWords(error), this.#call.id)));
   }
 
   idle(): string {
@@ -88,13 +88,22 @@ async function whole(asked: AskedMessages, call: Call, reply: ServerResponse): P
   const [choice] = completion.choices;
   if (!choice) throw new GatewayError("upstream_protocol", "The answer has no choices.");
   const content = new Content(reading, () => {});
-  content.addAll(deltasOf(choice, 0));
+  content.addWhole(choice);
   const ending = content.finish();
   const usage = call.ledger.usage() ?? completion.usage;
   const json = messageJson({ identity: call.identity, blocks: content.blocks, ending, usage, extension: extended(asked, call) });
   sendWhole(asked, call, { reply, pieces: [latin1(json)] });
   if (!entered.served.logContent) return { status: 200, stream: false };
   return { status: 200, stream: false, content: { messages: request.body.messages, answer: textOf(completion) } };
+}
+
+/** What a model throws blames fields of the chat inside. */
+async function inClientWords(answering: Promise<Outcome>): Promise<Outcome> {
+  try {
+    return await answering;
+  } catch (thrown) {
+    throw thrown instanceof GatewayError ? inOwnWords(thrown) : thrown;
+  }
 }
 
 /** The request with the header in which clients of this API look for its id. */
@@ -108,11 +117,11 @@ export const messagesDialect: Dialect<MessagesRequest> = {
   read: (body, entered) => read(body, entered, false),
   whole(asked, call, reply) {
     call.trace.warnings.push(...asked.reading.warnings);
-    return whole(withId(asked), call, reply);
+    return inClientWords(whole(withId(asked), call, reply));
   },
   stream(asked, call, reply) {
     call.trace.warnings.push(...asked.reading.warnings);
-    return tellStream(withId(asked), call, reply, (asked, call, sse) => new MessageTeller(asked, call, sse));
+    return inClientWords(tellStream(withId(asked), call, reply, (asked, call, sse) => new MessageTeller(asked, call, sse)));
   },
   fail: sendMessagesError,
 };

@@ -9,13 +9,28 @@ interface WireModel {
   readonly object: "model";
   readonly created: number;
   readonly owned_by: string;
+  /** The name that other gateways and their clients use for it. */
+  readonly context_length?: number;
+  readonly chorale: {
+    readonly kind: string;
+    readonly capabilities?: NonNullable<Entry["capabilities"]>;
+  };
 }
 
 /** The process has no better date for a model than its own start. */
 const created = Math.floor(Date.now() / 1000);
 
-function wire(entry: Entry): WireModel {
-  return { id: entry.name, object: "model", created, owned_by: entry.provider ?? "chorale" };
+/** What clients know by the fields of the API, and what is known beyond that; they skip fields that they do not know. */
+function wire({ name, kind, provider, capabilities = {} }: Entry): WireModel {
+  const { contextLength } = capabilities;
+  return {
+    id: name,
+    object: "model",
+    created,
+    owned_by: provider ?? "chorale",
+    ...(contextLength === undefined ? {} : { context_length: contextLength }),
+    chorale: { kind, ...(Object.keys(capabilities).length === 0 ? {} : { capabilities }) },
+  };
 }
 
 /** `GET /v1/models`: virtual models and listed leaves that the key may use. */

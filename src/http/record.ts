@@ -127,6 +127,7 @@ function plainSpans({ trace, ledger }: Told): { readonly outer: Span; readonly l
 /** Leaves nothing in a span that was said. In place: the request is over, and nobody else reads its trace. */
 function forgetTexts(span: Span, withoutTexts: (decision: NonNullable<Span["decision"]>) => NonNullable<Span["decision"]>): void {
   if (span.text !== undefined) delete span.text;
+  if (span.calls !== undefined) delete span.calls;
   if (span.decision) span.decision = withoutTexts(span.decision);
   for (const child of span.children) forgetTexts(child, withoutTexts);
 }

@@ -172,6 +172,6 @@ async function told(asked: Asked, call: Call, { sse, teller }: { readonly sse: S
 
 function textIn(deltas: readonly Delta[]): string {
   let text = "";
-  for (const delta of deltas) if (delta.type === "text") text += delta.text;
+  for (const delta of deltas) if (delta.type === "text" && delta.choice === 0) text += delta.text;
   return text;
 }

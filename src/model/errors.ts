@@ -137,11 +137,18 @@ function smallestRetryAfter(errors: readonly GatewayError[]): number | undefined
   return waits.length > 0 ? Math.min(...waits) : undefined;
 }
 
+/** Why an answer did not count, without what stands in brackets: that quotes the answer. */
+function fault({ code, details: { upstream }, message }: GatewayError): string {
+  const opening = `${upstream}: `;
+  if (code !== "unusable_answer" || !message.startsWith(opening)) return "";
+  return ` (${message.slice(opening.length).replace(/(?: \(.*)?\.$/s, "")})`;
+}
+
 function line(error: GatewayError): string {
   const { upstream, attempts, upstreamStatus } = error.details;
   const tried = attempts === undefined ? "" : `, ${attempts} ${attempts === 1 ? "attempt" : "attempts"}`;
   const status = upstreamStatus === undefined ? "" : ` (HTTP ${upstreamStatus})`;
-  return `${upstream ?? "member"}: ${error.code}${status}${tried}`;
+  return `${upstream ?? "member"}: ${error.code}${status}${fault(error)}${tried}`;
 }
 
 /** Flattens nested failures to the legs that caused them. */
@@ -151,7 +158,8 @@ function legsOf(errors: readonly GatewayError[]): readonly GatewayError[] {
 
 /**
  * One error for a group that failed as a whole: all rate-limited is 429 with the smallest Retry-After, all overloaded 503, all timed out 504,
- * else 502 with one line per member. A group of one, or one whose every member says the same client error, stays as it is.
+ * else 502 with one line per member. A group of one, or one whose every member says the same client error, stays as it is; so does a request
+ * that is too much for all of them.
  */
 export function allFailed(what: string, errors: readonly GatewayError[]): GatewayError {
   const [first] = errors;
@@ -160,20 +168,16 @@ export function allFailed(what: string, errors: readonly GatewayError[]): Gatewa
   const lines = legs.map(line).join("; ");
   const retryAfterMs = smallestRetryAfter(legs);
   const [leg] = legs;
-  const isOwn = leg !== undefined && leg.status < 499 && (!leg.elsewhere || leg.code === "incapable");
-  if (isOwn && legs.every((error) => error.code === leg.code)) return leg;
+  if (leg && leg.status < 499 && !leg.elsewhere && legs.every((error) => error.code === leg.code)) return leg;
+  if (leg && legs.every(({ code }) => code === "incapable" || code === "context_length_exceeded")) {
+    // Who could take all the rest says best what is wrong.
+    return legs.find(({ code }) => code === "context_length_exceeded") ?? leg;
+  }
   const details: ErrorDetails = {
     causes: errors,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   };
-  for (const code of [
-    "upstream_rate_limited",
-    "upstream_overloaded",
-    "upstream_timeout",
-    "context_length_exceeded",
-    "budget_denied",
-    "loop_detected",
-  ] as const) {
+  for (const code of ["upstream_rate_limited", "upstream_overloaded", "upstream_timeout", "budget_denied", "loop_detected"] as const) {
     if (legs.length > 0 && legs.every((error) => error.code === code)) return new GatewayError(code, `${what}: ${lines}`, details);
   }
   return new GatewayError("all_failed", `${what}: ${lines || "no member answered"}`, details);

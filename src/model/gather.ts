@@ -32,6 +32,8 @@ export interface Loss {
   readonly seat: number;
   readonly label: string;
   readonly error: GatewayError;
+  /** The answer, where there was a whole one that does not count. */
+  readonly completion?: Completion;
 }
 
 export interface GatherPolicy {
@@ -196,7 +198,7 @@ class Gathering {
     seat.latency?.record(ms);
     const why = this.#policy.unusable?.(completion);
     if (why === undefined) this.#win(state, { seat: state.index, label: seat.label, completion, ms });
-    else this.#lose(state, seat, new GatewayError("unusable_answer", `${seat.label}: ${why}.`, { upstream: seat.label }));
+    else this.#lose(state, seat, new GatewayError("unusable_answer", `${seat.label}: ${why}.`, { upstream: seat.label }), completion);
   }
 
   #win(state: SeatState, candidate: Candidate): void {
@@ -210,9 +212,9 @@ class Gathering {
     else this.#check();
   }
 
-  #lose(state: SeatState, seat: Seat, error: GatewayError): void {
+  #lose(state: SeatState, seat: Seat, error: GatewayError, completion?: Completion): void {
     if (state.done || this.#early !== undefined) return;
-    this.#losses.push({ seat: state.index, label: seat.label, error });
+    this.#losses.push({ seat: state.index, label: seat.label, error, ...(completion && { completion }) });
     const reserve = this.#scope.signal.aborted ? undefined : this.#reserves.shift();
     if (reserve) this.#start(state, reserve);
     else if (state.running.size === 0) state.done = true;

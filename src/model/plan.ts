@@ -14,6 +14,8 @@ export interface Plan {
   readonly agreement?: boolean;
   /** Who answers turns with tools, when the kind has a rule for it. */
   readonly tools?: string;
+  /** The plan of a turn with tools alone, where the rule asks more than an owner. */
+  readonly toolTurn?: Plan;
   /** How the children depend on each other, where that is more than a list. */
   readonly drawing?: Drawing;
 }

@@ -39,6 +39,14 @@ export interface Source {
   readonly scan: JsonScan;
 }
 
+/** Names of what a request of another API brought along for leaves of that API. Servers that refuse what they do not know get none of it. */
+export interface Foreign {
+  /** Of the body. */
+  readonly fields: readonly string[];
+  /** Of messages, their parts and calls, and of tools. */
+  readonly inner: readonly string[];
+}
+
 /**
  * A chat request: a parsed body, and the client's own bytes with the edits made since. What no edit names is forwarded byte for byte, so
  * digits beyond 2^53, key order and unknown fields survive every strategy.
@@ -48,6 +56,7 @@ export interface ChatRequest {
   readonly source: Source;
   /** Top-level keys that differ from `source`; undefined means removed. */
   readonly edits: Readonly<Record<string, unknown>>;
+  readonly foreign?: Foreign;
 }
 
 /** A key of a scan over latin1 text. Its UTF-8 is read before its escapes: both may stand in one key. */
@@ -97,7 +106,9 @@ export function change(request: ChatRequest, edits: Readonly<Record<string, unkn
     if (value === undefined) delete body[key];
     else body[key] = value;
   }
-  return { body: body as ChatBody, source: request.source, edits: { ...request.edits, ...edits } };
+  const { source, foreign } = request;
+  const changed = { body: body as ChatBody, source, edits: { ...request.edits, ...edits } };
+  return foreign ? { ...changed, foreign } : changed;
 }
 
 /** A request made by a strategy from a body of its own, without client bytes behind it. */

@@ -27,6 +27,8 @@ export interface Span {
   estimated?: boolean;
   /** Text of the answer; kept only where the request may see it. */
   text?: string;
+  /** What the answer calls, a call a line: kept with the text. */
+  calls?: string;
   /** What the strategy decided and why; plain JSON. */
   decision?: Readonly<Record<string, unknown>>;
   readonly children: Span[];

@@ -37,6 +37,8 @@ export interface Needs {
   readonly unusable?: (text: string) => string | undefined;
   /** Says why an answer does not count, instead of all rules for texts: for turns whose answers may be calls. Must not throw. */
   readonly unfit?: (completion: Completion) => string | undefined;
+  /** Says why an answer that is fit counts only where there is no better one. Must not throw. */
+  readonly fault?: (completion: Completion) => string | undefined;
   /** Called for each whole answer as it comes; once the quorum is met a reason ends the gathering. Must not throw. */
   readonly stop?: (candidate: Weighed) => string | undefined;
 }
@@ -48,8 +50,10 @@ export interface Invalid {
 }
 
 export interface Assembled {
-  /** In the order of the seats. Empty only when `invalid` is there. */
+  /** In the order of the seats. Empty only when `invalid` or `faulty` is there. */
   readonly candidates: readonly Weighed[];
+  /** Answers with a fault, in the order of the seats. */
+  readonly faulty?: readonly Weighed[];
   /** The first text that failed the request's schema. */
   readonly invalid?: Invalid;
   /** Why it ended before all had answered. */
@@ -66,6 +70,15 @@ function weigher({ seating }: Assembly): (candidate: Candidate) => Weighed {
 function preferWhole(candidates: readonly Weighed[]): readonly Weighed[] {
   const whole = candidates.filter(({ completion }) => !isCut(completion));
   return whole.length > 0 ? whole : candidates;
+}
+
+/** The answers that did not count for a fault alone. */
+function faultyOf({ losses }: Gathered, { unfit, fault }: Needs, weigh: (candidate: Candidate) => Weighed): readonly Weighed[] {
+  if (!fault) return [];
+  const faulty = losses.flatMap(({ seat, label, completion }) =>
+    completion && unfit?.(completion) === undefined ? [weigh({ seat, label, completion, ms: 0 })] : [],
+  );
+  return faulty.sort((a, b) => a.seat - b.seat);
 }
 
 /** What came back of the seats, whether or not it is enough. */
@@ -85,7 +98,8 @@ function judgeShortage(assembly: Assembly, polled: Polled, call: Call): void {
   const count = polled.candidates.length;
   if (count >= quorum.min) return;
   const what = `${count} of ${quorum.min} usable answers`;
-  if (onShort === "fail" || (count === 0 && polled.invalid === undefined)) throw shortage(`${name} has ${what}`, polled);
+  const hasWorse = polled.invalid !== undefined || (polled.faulty ?? []).length > 0;
+  if (onShort === "fail" || (count === 0 && !hasWorse)) throw shortage(`${name} has ${what}`, polled);
   call.trace.degraded.push(`quorum: ${what}`);
 }
 
@@ -104,7 +118,7 @@ export async function poll(assembly: Assembly, request: Asking, call: Call, need
     ...(quorum.deadlineMs === undefined ? {} : { deadlineMs: quorum.deadlineMs }),
     ...(quorum.hedge === undefined ? {} : { hedge: quorum.hedge }),
     unusable(completion) {
-      if (needs.unfit) return needs.unfit(completion);
+      if (needs.unfit) return needs.unfit(completion) ?? needs.fault?.(completion);
       const empty = emptiness(completion, refusals);
       if (empty !== undefined || isRefusal(completion)) return empty;
       const text = saidBy(completion);
@@ -126,9 +140,11 @@ export async function poll(assembly: Assembly, request: Asking, call: Call, need
     gathered.losses.map(({ error }) => error),
     call,
   );
+  const faulty = faultyOf(gathered, needs, weigh);
   return {
     candidates: preferWhole(gathered.candidates.map(weigh)),
     losses: gathered.losses,
+    ...(faulty.length > 0 && { faulty }),
     ...(invalid === undefined ? {} : { invalid }),
     ...(gathered.early === undefined ? {} : { early: gathered.early }),
   };

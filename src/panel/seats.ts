@@ -36,6 +36,11 @@ export interface Seating {
   readonly reserves: readonly Place[];
 }
 
+/** Everybody who may sit. */
+export function everyone({ places, reserves }: Seating): readonly Place[] {
+  return [...places, ...reserves];
+}
+
 /** Limits on the answer's length: the smaller of the client's and `cap`, in the field that the client used. */
 function limitEdits(request: ChatRequest, cap: number): Readonly<Record<string, number>> {
   const edits: Record<string, number> = {};

@@ -23,6 +23,10 @@ const RETURNED = [
   "prediction",
   "modalities",
   "audio",
+  "verbosity",
+  "web_search_options",
+  "moderation",
+  "store",
 ];
 
 /** The request of a step that only another step reads: the conversation and our turn, under the step's own settings. */

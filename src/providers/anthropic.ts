@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { Call, Timeouts } from "../model/call.ts";
 import { readAnswer } from "./anthropic/answer.ts";
+import { withBetas } from "./anthropic/betas.ts";
 import type { Keep } from "./anthropic/ending.ts";
 import { refusalError } from "./anthropic/errors.ts";
 import { traitsOf, type Traits } from "./anthropic/models.ts";
@@ -106,7 +107,8 @@ export const anthropic = defineProvider({
         const codec: Codec = {
           write(request, call) {
             const recall = (id: string) => remembered(call).recall(id);
-            return { path, headers, ...writeRequest(request, call, { upstream: name, model, traits: known, recall }) };
+            const written = writeRequest(request, call, { upstream: name, model, traits: known, recall });
+            return { path, headers: withBetas(headers, call.header?.("anthropic-beta")), ...written };
           },
           whole: (bytes, call) => readAnswer(bytes, name, keeping(call)),
           stream: (call) => new MessageStream(name, keeping(call)),

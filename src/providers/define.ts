@@ -51,9 +51,9 @@ export interface ProviderInstance {
   capabilities(model: string): Capabilities;
   /**
    * Asks the server what its models can do, by requests that cost nothing and end soon; `*` is any model that it serves. Undefined or a rejection
-   * when it does not tell: then nothing is known that was not known before.
+   * when it does not tell: then nothing is known that was not known before. Ends when `signal` aborts.
    */
-  probe?(): Promise<ReadonlyMap<string, Capabilities> | undefined>;
+  probe?(signal: AbortSignal): Promise<ReadonlyMap<string, Capabilities> | undefined>;
   /** What its models offer beside chat; absent where they do not. */
   embedder?(model: string): Batched<Embedder> | undefined;
   reranker?(model: string): Batched<Reranker> | undefined;

@@ -8,6 +8,7 @@ import { CompletionsLeaf } from "./openai/completions.ts";
 import { OpenAiLeaf } from "./openai/leaf.ts";
 import { jina, rerankLeaf } from "./openai/rerank.ts";
 import { passageLeaf } from "./openai/passage.ts";
+import { probeServer } from "./openai/probe.ts";
 import { requestWriter } from "./openai/request.ts";
 
 const names = Object.keys(dialects) as [DialectName, ...DialectName[]];
@@ -78,6 +79,7 @@ function capabilitiesOf(dialect: Dialect): Capabilities {
   return {
     ...(dialect.schema === undefined ? {} : { schema: dialect.schema }),
     ...(dialect.logprobs === undefined ? {} : { logprobs: dialect.logprobs }),
+    ...dialect.can,
     ...(dialect.singleChoice ? { choices: "one" as const } : {}),
   };
 }
@@ -110,7 +112,7 @@ export const openai = defineProvider({
     const to = addressOf(dialect, url);
     const wire = { pool: site.pools.of(url.origin), headers: headersOf(dialect, apiKey, headers), timeouts: timeouts satisfies Timeouts };
     const shared = { ...wire, writer: requestWriter(dialect, upstreamOf) };
-    const { embeddings, rerank = jina } = dialect;
+    const { embeddings, rerank = jina, telling } = dialect;
     return {
       chat: (model) => new OpenAiLeaf({ ...shared, path: to("chat/completions", model), name: upstreamOf(model), model }),
       ...(embeddings === false
@@ -135,10 +137,25 @@ export const openai = defineProvider({
         if (path === undefined) return undefined;
         const at = { ...wire, path: to(path, model), name };
         return endpoint === "completions"
-          ? new CompletionsLeaf(at, options)
+          ? new CompletionsLeaf(at, { ...options, refused: dialect.unread ?? [] })
           : passageLeaf(at, { ...options, isFloatOnly: embeddings !== "base64" });
       },
       capabilities: () => capabilitiesOf(dialect),
+      ...(telling === undefined
+        ? {}
+        : {
+            probe: (signal: AbortSignal) => {
+              const { pool, headers } = wire;
+              return probeServer(telling, {
+                name: site.name,
+                pool,
+                base: url.pathname.replace(/\/+$/, ""),
+                headers,
+                clock: site.clock,
+                signal,
+              });
+            },
+          }),
       ...(dialect.pricedAs === undefined ? {} : { pricedAs: dialect.pricedAs }),
     };
   },

@@ -4,6 +4,7 @@ import type { Plan, Planned } from "../model/plan.ts";
 import type { Assembly } from "../panel/assemble.ts";
 import { planQuestions, toJudge } from "../panel/judging/judge.ts";
 import type { Role } from "../panel/seats.ts";
+import { tailOf } from "../panel/tail.ts";
 import type { ToolsRule } from "../panel/tools/turn.ts";
 import { OptionError, type BuildSite, type Node } from "./define.ts";
 import * as shared from "./members.ts";
@@ -84,14 +85,6 @@ export interface Standby {
   readonly reserves?: readonly shared.MemberOptions[];
 }
 
-/** What a turn with tools costs, and what it adds to the drawing. */
-interface TurnPlan {
-  readonly calls: number;
-  readonly depth: number;
-  readonly edges: Plan["edges"];
-  readonly title?: string;
-}
-
 function titlesOf(list: readonly shared.MemberOptions[], child: (node: Node) => Planned): string {
   const titles = list.map((given) => {
     const seats = shared.countSeats([given]);
@@ -100,48 +93,65 @@ function titlesOf(list: readonly shared.MemberOptions[], child: (node: Node) => 
   return titles.join(", ");
 }
 
-/** An owner who is a member or the writer is counted among those already. */
-function planOwner({ owner }: Options, child: (node: Node) => Planned): TurnPlan {
-  if (owner === undefined) return { calls: 0, depth: 0, edges: [] };
-  const planned = child(owner);
-  return { calls: planned.plan.calls[1], depth: planned.plan.depth, edges: [{ role: "owner", child: planned }] };
+/** Those who are asked, before anybody picks or calls. */
+function planSeats(given: Options, child: (node: Node) => Planned, standby: Standby): Plan & { readonly who: string } {
+  const list = given.members ?? standby.members ?? [];
+  const reserves = given.members ? [] : (standby.reserves ?? []);
+  // Members of the option's own have no rule that cuts, but a majority may be sure before the last has answered.
+  const cuts = given.members === undefined || given.policy === "vote";
+  const { calls, depth, edges } = shared.planSeats({ members: list, reserves, cuts }, child);
+  const named = given.members ? edges.map(({ role, child: planned }) => ({ role: `tools ${role}`, child: planned })) : edges;
+  return { calls, depth, tail: "none", reads: true, edges: named, who: titlesOf(list, child) };
 }
 
-function planAsked(given: Options, child: (node: Node) => Planned, standby: Standby): TurnPlan {
-  const list = given.members ?? standby.members ?? [];
-  const seats = shared.planSeats({ members: list, reserves: given.members ? [] : (standby.reserves ?? []), cuts: true }, child);
-  const edges = given.members ? seats.edges.map(({ role, child }) => ({ role: `tools ${role}`, child })) : [];
-  const who = titlesOf(list, child);
-  const base = { calls: seats.calls[1], depth: seats.depth, edges };
-  if (given.policy === "vote") return { ...base, title: `vote of ${who}` };
+/** A turn with tools for which several are asked. */
+function planTurn(given: Options, child: (node: Node) => Planned, standby: Standby): Plan {
+  const { who, ...seats } = planSeats(given, child, standby);
+  if (given.policy === "vote") return { ...seats, tools: `vote of ${who}` };
   if (given.policy === "select" && given.judge !== undefined) {
     const judge = child(shared.nodeOf(given.judge));
     const { calls, depth } = planQuestions(judge);
     return {
-      calls: base.calls + calls[1],
-      depth: base.depth + depth,
-      edges: [...edges, { role: "tools judge", child: judge }],
-      title: `pick of ${judge.title} among ${who}`,
+      ...seats,
+      // Nobody asks a judge where all would do the same.
+      calls: [seats.calls[0], seats.calls[1] + calls[1]],
+      depth: seats.depth + depth,
+      edges: [...seats.edges, { role: "tools judge", child: judge }],
+      tools: `pick of ${judge.title} among ${who}`,
     };
   }
   const owner = child(given.owner ?? standby.owner);
   return {
-    calls: base.calls + owner.plan.calls[1],
-    depth: base.depth + owner.plan.depth,
-    edges: [...edges, ...planOwner(given, child).edges],
-    title: `advice of ${who} to ${owner.title}`,
+    ...seats,
+    calls: [seats.calls[0] + owner.plan.calls[0], seats.calls[1] + owner.plan.calls[1]],
+    depth: seats.depth + owner.plan.depth,
+    tail: tailOf(owner),
+    edges: [...seats.edges, { role: "owner", child: owner }],
+    tools: `advice of ${who} to ${owner.title}`,
   };
+}
+
+/** What a turn adds to the drawing: those who are not there already, as members or as the writer. */
+function addedEdges({ edges }: Plan, given: Options): Plan["edges"] {
+  const isAdded = (role: string) => role.startsWith("tools ") || (role === "owner" && given.owner !== undefined);
+  return edges.filter(({ role }) => isAdded(role));
 }
 
 /** The plan of a panel with its turns with tools: they are turns of their own, so they count where they are worse than the panel's. */
 export function withTools(plan: Plan, given: Options, child: (node: Node) => Planned, standby: Standby): Plan {
-  const asks = given.policy !== "owner" && given.policy !== "refuse";
-  const { calls, depth, edges, title } = asks ? planAsked(given, child, standby) : planOwner(given, child);
-  return {
+  const both = ({ calls, depth, edges }: Pick<Plan, "calls" | "depth" | "edges">): Plan => ({
     ...plan,
-    calls: [plan.calls[0], Math.max(plan.calls[1], calls)],
+    calls: [plan.calls[0], Math.max(plan.calls[1], calls[1])],
     depth: Math.max(plan.depth, depth),
     edges: [...plan.edges, ...edges],
-    tools: title ?? toolsTitle(given, standby.owner, child),
-  };
+  });
+  if (given.policy !== "owner" && given.policy !== "refuse") {
+    const turn = planTurn(given, child, standby);
+    const { tools = "" } = turn;
+    return { ...both({ ...turn, edges: addedEdges(turn, given) }), tools, toolTurn: turn };
+  }
+  const tools = toolsTitle(given, standby.owner, child);
+  if (given.owner === undefined) return { ...plan, tools };
+  const owner = child(given.owner);
+  return { ...both({ ...owner.plan, edges: [{ role: "owner", child: owner }] }), tools };
 }

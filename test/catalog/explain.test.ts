@@ -287,6 +287,7 @@ describe("a request", async () => {
       mixed: { kind: "vote", members: ["a", "b"] },
       voted: { kind: "vote", members: ["a", "b"], tools: { policy: "vote" } },
       picked: { kind: "fuse", members: ["a", "exam"], writer: "b", tools: { policy: "select", judge: "c" } },
+      advised: { kind: "fuse", members: ["a", "exam"], writer: "c", tools: { policy: "advise" } },
       alias: "up/a",
     },
     () => {},
@@ -328,12 +329,32 @@ describe("a request", async () => {
     expect(explain(catalog, "stepped", { tools: [tool] }).way.ways).toMatchObject([{ role: "owner", title: "exam" }]);
   });
 
-  test("with tools under another policy may ask all that the policy asks", () => {
-    expect(explain(catalog, "voted", { tools: [tool], stream: true })).toMatchObject({
-      plan: { calls: [1, 2], tail: "none", tools: "vote of up/a, up/b" },
+  test("with tools under another policy asks whom the policy asks, and nobody else", () => {
+    const voted = explain(catalog, "voted", { tools: [tool], stream: true });
+    expect(voted).toMatchObject({
+      plan: { calls: [2, 2], depth: 1, tail: "none", tools: "vote of up/a, up/b" },
       way: { notes: ["with tools: vote of up/a, up/b"] },
     });
-    expect(explain(catalog, "picked", { tools: [tool] }).way.ways.map(({ role }) => role)).toContain("tools judge");
+    expect(voted.legs).toMatchObject([
+      { model: "up/a", state: "certain", calls: 1 },
+      { model: "up/b", state: "certain", calls: 1 },
+    ]);
+    expect(explain(catalog, "voted", { tools: [tool], n: 3 }).plan.calls).toEqual([6, 6]);
+    const picked = explain(catalog, "picked", { tools: [tool] });
+    expect(picked.plan).toMatchObject({ calls: [2, 4], depth: 3, tail: "none" });
+    expect(picked.way.ways.map(({ role, title, state }) => [role, title, state])).toEqual([
+      ["member 1", "up/a", "certain"],
+      ["member 2", "exam", "certain"],
+      ["tools judge", "up/c", "possible"],
+    ]);
+    expect(picked.legs.map(({ model }) => model)).toEqual(["up/a", "up/c"]);
+    const advised = explain(catalog, "advised", { tools: [tool], n: 2, stream: true });
+    expect(advised.plan).toMatchObject({ calls: [5, 5], depth: 2, tail: "up/c" });
+    expect(advised.way.ways.map(({ role, title, state }) => [role, title, state])).toEqual([
+      ["member 1", "up/a", "certain"],
+      ["member 2", "exam", "certain"],
+      ["owner", "up/c", "certain"],
+    ]);
     expect(explain(catalog, "picked").way.ways.map(({ role }) => role)).toEqual(["member 1", "member 2", "writer"]);
     expect(explain(catalog, "picked").plan.calls).toEqual([5, 5]);
   });

@@ -160,11 +160,11 @@ describe("chorale models", () => {
     expect(code).toBe(0);
     expect(out).toMatchInlineSnapshot(`
       "name               kind     provider  USD per million in/out   capabilities
-      small              leaf     gpu       0.25 / 2                 schema logprobs
+      small              leaf     gpu       0.25 / 2                 schema logprobs tokenise
       exam               vote
       smart              cascade
-      gpu/qwen3-4b       leaf     gpu       0.25 / 2                 schema logprobs
-      openai/gpt-5-mini  leaf     openai    0.25 (cached 0.025) / 2  schema logprobs
+      gpu/qwen3-4b       leaf     gpu       0.25 / 2                 schema logprobs tokenise
+      openai/gpt-5-mini  leaf     openai    0.25 (cached 0.025) / 2  schema images files tools (not logprobs, audio) 400000 tokens
       "
     `);
   });

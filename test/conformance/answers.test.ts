@@ -118,3 +118,26 @@ test("A-RSN-04 content as a list of thinking and text becomes text and reasoning
   const answer = (await (await gateway.chat({ model: "up/x" })).json()) as { choices: { message: object }[] };
   expect(answer.choices[0]?.message).toMatchObject({ content: "4", reasoning_content: "2 and 2" });
 });
+
+test.each(["up/a", "chain", "exam", "merged"])("annotations are part of the answer of %s, whole and streamed", async (model) => {
+  const annotations = [{ type: "url_citation", url_citation: { start_index: 0, end_index: 1, url: "https://a.example", title: "A" } }];
+  const frames = [chunk({ role: "assistant", content: "4" }), chunk({ annotations }), chunk({}, "stop"), done];
+  const whole = json(200, completionJson("4", { message: { annotations } }));
+  const { gateway } = await startPair(
+    { "*": (exchange) => (exchange.request.json["stream"] === true ? sse(frames) : whole)(exchange) },
+    {
+      onFinished: onTestFinished,
+      config: {
+        models: {
+          chain: { kind: "fallback", members: ["up/a", "up/b"] },
+          exam: { kind: "vote", members: ["up/a", "up/b", "up/c"] },
+          merged: { kind: "fuse", members: ["up/a", "up/b"], writer: "up/c" },
+        },
+      },
+    },
+  );
+  expect(await (await gateway.chat({ model })).json()).toMatchObject({ choices: [{ message: { content: "4", annotations } }] });
+  const text = await (await gateway.chat({ model, stream: true })).text();
+  expect(validateStream(text, { usage: false })).toEqual([]);
+  expect(text).toContain(`"annotations":${JSON.stringify(annotations)}`);
+});

@@ -48,7 +48,7 @@ const further: Readonly<Record<string, Node>> = {
   "rank by reward": { kind: "rank", members: ["a", "b"], by: "reward", reward: "scores/smollm2" },
 };
 
-/** The same model under three names, on two engines: a judge skips what its own model said. */
+/** The same model on three engines, under three names: a judge skips what its own model said. */
 const members = { a: "one/smollm2", b: "two/smollm2", c: "three/smollm2" } as const;
 
 type Config = Exclude<Node, string>;
@@ -106,14 +106,14 @@ describeEngine("every kind over a real model", () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "chorale-kinds-"));
     // One thread each: test files run side by side, and engines that share cores wait for each other at every token.
+    // Cards and reviews have neither a bound nor a temperature of their own.
+    const chat = { threads: 1, predict: 12, temperature: 0 };
     engines = await Promise.all([
-      // Reviews and notes have no bound of their own.
-      startLlama({ threads: 1, predict: 24 }),
-      startLlama({ threads: 1, predict: 24 }),
+      ...[chat, chat, chat].map((options) => startLlama(options)),
       startLlama({ threads: 1, pooling: "mean" }),
       startLlama({ threads: 1, pooling: "rank" }),
     ]);
-    const [chat, other, vectors, scores] = engines.map(({ url }) => ({
+    const [one, two, three, vectors, scores] = engines.map(({ url }) => ({
       kind: "openai",
       baseUrl: `${url}/v1`,
       dialect: "llama.cpp",
@@ -125,11 +125,13 @@ describeEngine("every kind over a real model", () => {
       config,
       JSON.stringify({
         store: { kind: "memory" },
-        providers: { one: chat, two: other, three: chat, vectors, scores },
+        providers: { one, two, three, vectors, scores },
         models: { ...members, ...Object.fromEntries(Object.entries(cases).map(([title, node]) => [nameOf(title), node])) },
       }),
     );
-    gateway = await serve({ env: { PORT: "0", LOG_LEVEL: "silent" }, config, probe: () => Promise.resolve(undefined) });
+    // Fences are the same each time.
+    const env = { PORT: "0", LOG_LEVEL: "silent" };
+    gateway = await serve({ env, config, probe: () => Promise.resolve(undefined), random: () => 0.5 });
   }, 60_000);
 
   afterAll(async () => {
@@ -146,7 +148,7 @@ describeEngine("every kind over a real model", () => {
         model: nameOf(title),
         messages: [{ role: "user", content: "What is the capital of France?" }],
         // Members draw seeds of their own, so that there is something to judge.
-        temperature: 1,
+        temperature: 0.5,
         seed: 1,
         max_tokens: 6,
         chorale: { expose: "full" },
@@ -169,8 +171,10 @@ describeEngine("every kind over a real model", () => {
     if (strategies.get(kind)?.level === "text") expect(chorale.decision).toMatchObject({ kind });
   }
 
+  // In this order: the engines know most of a stream's prompts from the whole answer before it. One kind at a time, since what an engine computes
+  // for several requests at once is not quite the same, and so are the answers that later prompts are made of.
   describe.each(Object.keys(cases))("%s", (title) => {
-    test.concurrent("answers whole", async () => {
+    test("answers whole", async () => {
       const response = await ask(title, {});
       const answer = (await response.json()) as Told;
       expect(answer).toMatchObject({
@@ -182,7 +186,7 @@ describeEngine("every kind over a real model", () => {
       checkTold(title, answer);
     }, 60_000);
 
-    test.concurrent("answers as a stream", async () => {
+    test("answers as a stream", async () => {
       const response = await ask(title, { stream: true, stream_options: { include_usage: true } });
       const bytes = await response.text();
       expect(response.status).toBe(200);

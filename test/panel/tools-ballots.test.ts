@@ -48,8 +48,6 @@ describe("a hierarchical majority", () => {
     ["gives a tie of tools to the earlier seat", ["g{}", "f{}"], "m0"],
     ["gives a tie of arguments to the earlier seat", ["4", 'f{"a":2}', 'f{"a":1}'], "m1"],
     ["counts weights", ["f{}", "f{}", ["4", 3]], "m2"],
-    ["does not count wrong arguments beside right ones", ['f{"a":"x"}', 'f{"a":"x"}', 'f{"a":1}'], "m2"],
-    ["counts wrong arguments where there are no others", ['f{"a":"x"}', 'f{"a":"y"}', 'f{"a":"y"}'], "m1"],
     ["settles texts by what they state", ["The answer is 5.", "The answer is 4.", "It is 4.", "f{}"], "m1"],
   ])("%s", (_, votes, winner) => {
     expect(winnerOf(votes)).toBe(winner);
@@ -91,8 +89,10 @@ describe("the rest is not waited for", () => {
     expect(stopAfter(votes)).toBe(count);
   });
 
+  const prose = "Nobody can tell this from other words, for there is nothing in it. ".repeat(3);
+
   test("and no votes that are out could have changed the class that wins", () => {
-    const one = fc.constantFrom('f{"a":1}', 'f{"a":2}', "g{}", "f{} g{}", "4", "5", 'f{"a":"x"}');
+    const one = fc.constantFrom('f{"a":1}', 'f{"a":2}', "g{}", "f{} g{}", "4", "5", "The answer is 4.", "B", "Yes.", prose);
     const property = fc.property(
       fc.array(one, { minLength: 3, maxLength: 7 }),
       fc.array(one, { minLength: 7, maxLength: 7 }),

@@ -80,6 +80,7 @@ const f = calling(["f", '{"a":1}']);
 const g = calling(["g", "{}"]);
 const both = calling(["f", '{"a":1}'], ["g", "{}"]);
 const text = answer({ content: "Four." }, "stop");
+const customOf = (name: string) => answer({ tool_calls: [{ id: "c", type: "custom", custom: { name, input: "x" } }] });
 
 describe("an answer counts", () => {
   const why = (body: Partial<ChatBody>, completion: Completion) =>
@@ -122,6 +123,8 @@ describe("an answer counts", () => {
       text,
       "it does not satisfy the schema (it is not JSON)",
     ],
+    ["a function called as the custom tool of its name", {}, customOf("f"), "it calls a tool that is not offered"],
+    ["a custom tool of a function's name", { tools: [...tools, { type: "custom", custom: { name: "f" } }] }, customOf("f"), undefined],
     ["a call under a schema for texts", { response_format: { type: "json_object" } }, f, undefined],
     [
       "a legacy function",
@@ -148,9 +151,10 @@ describe("arguments are wrong", () => {
   const fault = (completion: Completion, own: readonly unknown[] = tools) =>
     toolboxOf(newRequest({ tools: own }), "unusable").fault(usesOf(completion));
 
-  test("when they are not JSON, or miss the tool's schema", () => {
+  test("when they are no JSON object, or miss the tool's schema", () => {
     expect(fault(f)).toBeUndefined();
-    expect(fault(calling(["f", '{"a":1'])), "cut").toBe("f: its arguments are not JSON");
+    expect(fault(calling(["f", '{"a":1'])), "cut").toBe("its arguments can not be used (f: they are no JSON object)");
+    expect(fault(calling(["g", "[1]"]))).toBe("its arguments can not be used (g: they are no JSON object)");
     expect(fault(calling(["f", '{"a":"one"}']))).toContain("f: #/a");
     expect(fault(calling(["f", ""]))).toContain("f: #");
     expect(fault(both)).toBeUndefined();

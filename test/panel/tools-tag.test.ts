@@ -135,6 +135,22 @@ describe("a tagged answer", () => {
     });
   });
 
+  test("has the calls of all choices tagged, though servers number them anew in each", async () => {
+    const one = `{"message":{"tool_calls":[${opening}]}}`;
+    const call = { id: "call_1", type: "function", function: { name: "f", arguments: "" } } as const;
+    const choice = (index: number) =>
+      ({ index, message: { role: "assistant", content: null, tool_calls: [call] }, finishReason: "tool_calls" }) as const;
+    const told = async (head: string) => {
+      const json = `{${head}"choices":[${one},${one}]}`;
+      const [event] = await through({ type: "finish", completion: { bytes: Buffer.from(json), choices: [choice(0), choice(1)] } });
+      return [json, event?.type === "finish" ? event.completion?.bytes?.toString() : undefined] as const;
+    };
+    const [json, bytes] = await told("");
+    expect(bytes).toBe(json.replaceAll("call_1", tag.put("call_1")));
+    const [other, untouched] = await told('"id":"call_1",');
+    expect(untouched, "one too many to know which").toBe(other);
+  });
+
   test("of text alone is the very same", async () => {
     const completion = { bytes: Buffer.from("{}"), choices: [] };
     const [event] = await through({ type: "finish", completion });

@@ -99,10 +99,20 @@ describe("policy vote", () => {
   test("takes wrong arguments only where there are no others, and says so", async () => {
     const wrong = calls("add", '{"a":"x"}');
     const sound = await run(byVote, { a: wrong, b: wrong, c: two });
-    expect([sound.called, sound.degraded]).toEqual([['add{"a":2}'], []]);
-    const { called, degraded } = await run(byVote, { a: wrong, b: wrong, c: wrong });
+    expect([sound.called, sound.degraded]).toEqual([['add{"a":2}'], ["quorum: 1 of 2 usable answers"]]);
+    const { called, degraded, decision } = await run(byVote, { a: calls("add", "[1]"), b: wrong, c: wrong });
     expect(called).toEqual(['add{"a":"x"}']);
-    expect(degraded).toEqual([expect.stringMatching(/^tools: no call fits its schema \(add: #\/a/)]);
+    expect(degraded).toEqual(["quorum: 0 of 2 usable answers", "tools: no call fits its schema"]);
+    expect(decision["fault"]).toMatch(/^its arguments can not be used \(add: #\/a/);
+  });
+
+  test("asks a reserve in the place of wrong arguments, which meet no quorum", async () => {
+    const wrong = calls("add", '{"a":"x"}');
+    const node = vote({ policy: "vote" }, ["a", "b"], { quorum: { min: 2, reserves: ["c"] } });
+    const { called, degraded, asked, decision } = await run(node, { a: wrong, b: two, c: two });
+    expect([called, degraded, asked("c"), decision["agreement"]]).toEqual([['add{"a":2}'], [], 1, 1]);
+    const fail = vote({ policy: "vote" }, ["a", "b"], { onShort: "fail" });
+    await expect(run(fail, { a: wrong, b: wrong })).rejects.toMatchObject({ code: "all_failed" });
   });
 
   test("goes on with one survivor, marked", async () => {
@@ -326,6 +336,38 @@ describe("the plan of a turn with tools", () => {
     const own = typeof node === "object" && node.kind === "vote" ? { ...node, stop: "none" } : node;
     const { plan } = planNode(own, strategies);
     expect(plan).toMatchObject(expected);
+  });
+
+  test.each<readonly [string, Node, object]>([
+    ["vote: all members, at once", byVote, { calls: [3, 3], depth: 1, tail: "none", asked: ["member 1", "member 2", "member 3"] }],
+    [
+      "vote with reserves",
+      vote({ policy: "vote" }, ["a", "b"], { quorum: { reserves: ["c"] } }),
+      { calls: [2, 3], depth: 2, tail: "none", asked: ["member 1", "member 2", "reserve 1"] },
+    ],
+    [
+      "select: a judge only where members differ",
+      vote({ policy: "select", judge: "j" }, ["a", "b"]),
+      { calls: [2, 4], depth: 3, tail: "none", asked: ["member 1", "member 2", "tools judge"] },
+    ],
+    [
+      "advise: no writer besides the owner",
+      { kind: "fuse", members: ["a", "b"], writer: "w", analysis: "a", tools: { policy: "advise", owner: "d" } },
+      { calls: [3, 3], depth: 2, tail: "d", asked: ["member 1", "member 2", "owner"] },
+    ],
+    [
+      "members of its own alone",
+      { kind: "debate", members: ["a", "b"], rounds: 3, tools: { policy: "vote", members: ["c"] } },
+      { calls: [1, 1], depth: 1, tail: "none", asked: ["tools member 1"] },
+    ],
+  ])("by itself is exact: %s", (_, node, { asked, ...expected }: { asked?: unknown }) => {
+    const { toolTurn } = planNode(node, strategies).plan;
+    expect(toolTurn).toMatchObject(expected);
+    expect(toolTurn?.edges.map(({ role }) => role)).toEqual(asked);
+  });
+
+  test("is no other turn under an owner, who is one model, nor where it is refused", () => {
+    for (const policy of ["owner", "refuse"]) expect(planNode(vote({ policy }), strategies).plan.toolTurn).toBeUndefined();
   });
 
   test("draws the judge and the members of its own", () => {

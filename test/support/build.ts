@@ -1,4 +1,5 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
+import { basename } from "node:path";
 import { attempted } from "../../src/catalog/attempt.ts";
 import { Incapable } from "../../src/catalog/incapable.ts";
 import { collect } from "../../src/model/collect.ts";
@@ -22,9 +23,19 @@ function optionsOf(node: Exclude<Node, string>, strategy: Strategy): unknown {
   return strategy.options.parse(Object.fromEntries(Object.entries(node).filter(([option]) => option !== "kind")));
 }
 
+const root = new URL("../../src/", import.meta.url).pathname;
+const promptFiles = new Map(globSync("strategies/*/*.prompt.md", { cwd: root }).map((file) => [basename(file, ".prompt.md"), file]));
+const prompts = new Map<string, Prompt>();
+
+/** A shipped prompt, read once: properties build their trees thousands of times. */
 function promptOf(name: string): Prompt {
-  const root = new URL("../../src/", import.meta.url).pathname;
-  const [file] = globSync(`**/${name}.prompt.md`, { cwd: root });
+  const prompt = prompts.get(name) ?? readPrompt(name);
+  prompts.set(name, prompt);
+  return prompt;
+}
+
+function readPrompt(name: string): Prompt {
+  const file = promptFiles.get(name);
   if (file === undefined) throw new Error(`no prompt ${name}`);
   const text = readFileSync(root + file, "utf8");
   const variables = [...new Set([...text.matchAll(/\{\{(\w+)\}\}/g)].map(([, variable]) => variable ?? ""))];

@@ -24,6 +24,8 @@ export interface Gateway {
   readonly logs: readonly Fields[];
   /** The lines of finished requests. */
   readonly requestLogs: readonly Fields[];
+  /** Every server that tells what its models can do was asked once. */
+  readonly probed: Promise<void>;
   close(): Promise<void>;
   /** Posts a chat request with the client's key. A string or bytes go out as they are; `model` and `messages` have defaults. */
   chat(body: Fields | string | Uint8Array, init?: RequestInit): Promise<Response>;
@@ -68,6 +70,9 @@ async function startGateway(config: Fields, onFinished: OnFinished): Promise<Gat
     get requestLogs() {
       return logs().filter(({ msg }) => msg === "request");
     },
+    get probed() {
+      return running.probed;
+    },
     close: () => running.close(),
     chat: (given, init = {}) =>
       fetch(`${running.url}/v1/chat/completions`, {
@@ -95,10 +100,10 @@ export interface PairOptions {
   readonly config?: Fields;
 }
 
-/** A scripted upstream behind a gateway as the provider `up`, asked once for each request. */
+/** A scripted upstream behind a gateway as the provider `up`, asked once for each request, and for nothing else. */
 export async function startPair(scripts: Scripts, { onFinished, provider = {}, config = {} }: PairOptions): Promise<Pair> {
   const upstream = await startUpstream(scripts, onFinished);
-  const up = { kind: "openai", baseUrl: upstream.url, apiKey: upstreamKey, retry: { attempts: 1 }, ...provider };
+  const up = { kind: "openai", baseUrl: upstream.url, apiKey: upstreamKey, retry: { attempts: 1 }, probe: false, ...provider };
   const { providers, ...rest } = config;
   const gateway = await startGateway({ providers: { up, ...(providers as object | undefined) }, ...rest }, onFinished);
   return { upstream, gateway };

@@ -1,8 +1,10 @@
+import { deltasOf } from "../../model/choice-deltas.ts";
+import type { Choice } from "../../model/completion.ts";
 import type { Delta, FinishReason } from "../../model/events.ts";
 import { seal } from "../openai/responses/carry.ts";
 import { isObject, type Json } from "../openai/responses/json.ts";
 import { endingOf, type Ending } from "./ending.ts";
-import { inOrder } from "./order.ts";
+import { inOrder, wholeInOrder } from "./order.ts";
 import { thoughtOf, type Thought } from "./thoughts.ts";
 
 /** Tells one event; `fields` without its type. */
@@ -60,8 +62,14 @@ export class Content {
     this.#emit = emit;
   }
 
+  /** Adds what one batch brought. */
   addAll(deltas: readonly Delta[]): void {
     for (const delta of inOrder(deltas)) if (delta.choice === 0) this.#add(delta);
+  }
+
+  /** Adds an answer that came at once. */
+  addWhole(choice: Choice): void {
+    for (const delta of wholeInOrder(deltasOf(choice, 0))) this.#add(delta);
   }
 
   /** Ends the last block. Call it once the model has finished. */
@@ -130,7 +138,7 @@ export class Content {
     const { index: call, id, name, text, extra } = delta;
     if (!this.#calls.has(call)) {
       const known = id ?? `toolu_${call}`;
-      this.#start("tool_use", { type: "tool_use", id: known, name: name ?? "" });
+      this.#start("tool_use", { type: "tool_use", id: known, name: name ?? "", caller: { type: "direct" } });
       this.#calls.set(call, this.blocks.length);
       if (extra && Object.keys(extra).length > 0) this.#callFields[known] = extra;
     }

@@ -2,7 +2,6 @@ import type { ServerResponse } from "node:http";
 import type { GatewayError } from "../../model/errors.ts";
 import { sendError } from "../errors.ts";
 import type { Json } from "../openai/responses/json.ts";
-import { inOwnWords } from "./params.ts";
 
 const types: Readonly<Record<number, string>> = {
   401: "authentication_error",
@@ -24,11 +23,13 @@ function typeOf({ status, code }: GatewayError): string {
 /** The API's word for money that is spent, at which official clients do not try again. */
 const SPENT = "enforced_spend_limit_reached";
 
+/** The API's word for a conversation that the server does not keep, at which official clients go on without. */
+const UNTHREADED = "thread_unsupported_request";
+
 /** An error as the API writes it. What its shape has no place for stands in `details`. */
-export function errorFields(failed: GatewayError, requestId: string): Json {
-  const error = inOwnWords(failed);
+export function errorFields(error: GatewayError, requestId: string): Json {
   const { message, param, code } = error.wire;
-  const named = code === "insufficient_quota" ? SPENT : code;
+  const named = code === "insufficient_quota" ? SPENT : param === "thread" ? UNTHREADED : code;
   const details = { ...(named === null ? {} : { error_code: named }), ...(param === null ? {} : { param }) };
   const isBare = Object.keys(details).length === 0;
   return { error: { type: typeOf(error), message, ...(isBare ? {} : { details }) }, request_id: requestId };

@@ -1,3 +1,4 @@
+import type { Foreign } from "../../model/request.ts";
 import { wrongField } from "../openai/check.ts";
 import { invalid, isObject, quoted, unsupported, type Json } from "../openai/responses/json.ts";
 
@@ -8,7 +9,7 @@ import { invalid, isObject, quoted, unsupported, type Json } from "../openai/res
 type Decision = "forwarded" | "translated" | "leftOut" | "refused";
 
 /** Every field of the API. What is not here is no field of it and is forwarded: servers have parameters of their own. */
-const decisions = {
+export const decisions = {
   model: "forwarded",
   messages: "translated",
   system: "translated",
@@ -30,12 +31,24 @@ const decisions = {
   inference_geo: "forwarded",
   speed: "forwarded",
   betas: "leftOut",
+  billing_policy: "leftOut",
+  compaction: "leftOut",
   diagnostics: "leftOut",
+  fallback_credit_token: "leftOut",
+  fallbacks: "leftOut",
   user_profile_id: "leftOut",
   workspace_id: "leftOut",
   container: "refused",
   mcp_servers: "refused",
+  // Official clients then send the whole conversation each time, by themselves.
+  thread: "refused",
 } as const satisfies Readonly<Record<string, Decision>>;
+
+/** What a server of the OpenAI API may refuse, because it knows nothing of it. */
+export const foreign: Foreign = {
+  fields: ["cache_control", "context_management", "inference_geo", "reasoning", "speed", "thinking", "top_k"],
+  inner: ["cache_control", "extra_content", "is_error", "reasoning_content", "reasoning_details"],
+};
 
 const byName = new Map<string, Decision>(Object.entries(decisions));
 

@@ -14,6 +14,9 @@ export interface MessageState {
   readonly extension?: unknown;
 }
 
+/** What a chat does not tell of its usage, and the API's types demand. */
+const unknown = { cache_creation: null, inference_geo: null, service_tier: null, speed: null };
+
 const open = { stop_reason: null, stop_sequence: null, stop_details: null };
 
 /** The JSON of a message. Its blocks stay as they are written: what a tool is given keeps its digits. */
@@ -23,7 +26,8 @@ export function messageJson({ identity, blocks = [], ending, usage, extension }:
   const tail = JSON.stringify({
     ...(ending ?? open),
     container: null,
-    usage: { ...messageUsage(usage), service_tier: null },
+    diagnostics: null,
+    usage: { ...messageUsage(usage), ...unknown },
     ...(extension === undefined ? {} : { chorale: extension }),
   });
   return `${head.slice(0, -1)},"content":[${blocks.join(",")}],${tail.slice(1)}`;

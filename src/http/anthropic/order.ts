@@ -5,9 +5,15 @@ type Extra = Delta & { readonly type: "extra" };
 
 const isThoughts = (delta: Delta): delta is Extra => delta.type === "extra" && Array.isArray(delta.fields["reasoning_details"]);
 
+/** The delta without its thoughts. */
+function beside(delta: Extra): Extra {
+  const { reasoning_details: _, ...fields } = delta.fields;
+  return { ...delta, fields };
+}
+
 /**
- * Deltas in the order of this API's blocks: what is signed directly behind its text. A chat tells it behind all else where the answer comes at
- * once, and then the thoughts' texts are one.
+ * Deltas of one batch in the order of this API's blocks: what is signed directly behind its text. A chat tells it behind all else where the
+ * answer comes at once, and then the thoughts' texts are one.
  */
 export function inOrder(deltas: readonly Delta[]): readonly Delta[] {
   const last = deltas.findLastIndex(({ type }) => type === "reasoning");
@@ -17,16 +23,22 @@ export function inOrder(deltas: readonly Delta[]): readonly Delta[] {
   const reasoning = told.flatMap((delta) => (delta.type === "reasoning" ? [delta.text] : [])).join("");
   const before = told.filter(({ type }) => type !== "reasoning" && type !== "extra");
   const rest = deltas.slice(last + 1).filter((delta) => !isThoughts(delta));
-  const beside = thoughts.map((delta): Extra => {
-    const { reasoning_details: _, ...fields } = delta.fields;
-    return { ...delta, fields };
-  });
   return [
     ...before,
     ...split(reasoning, thoughts),
     ...told.filter((delta) => delta.type === "extra" && !isThoughts(delta)),
     ...rest,
-    ...beside,
+    ...thoughts.map(beside),
+  ];
+}
+
+/** Deltas of a whole answer in that order. Thoughts that nobody can read come first too: the model had them before it spoke. */
+export function wholeInOrder(deltas: readonly Delta[]): readonly Delta[] {
+  if (deltas.some(({ type }) => type === "reasoning")) return inOrder(deltas);
+  const thoughts = deltas.filter(isThoughts);
+  return [
+    ...thoughts.map((delta): Extra => ({ ...delta, fields: { reasoning_details: delta.fields["reasoning_details"] } })),
+    ...deltas.map((delta) => (isThoughts(delta) ? beside(delta) : delta)),
   ];
 }
 

@@ -2,7 +2,7 @@ import { GatewayError, toGatewayError } from "../../model/errors.ts";
 import { chatRequest, readSource, type ChatRequest, type Source } from "../../model/request.ts";
 import { checkChatBody } from "../openai/check.ts";
 import { invalid, isObject, parseExact, unsupported, type Json } from "../openai/responses/json.ts";
-import { checkFields, decisionOf, isGiven } from "./fields.ts";
+import { checkFields, decisionOf, foreign, isGiven } from "./fields.ts";
 import { messagesOf } from "./messages.ts";
 import { textContentOf } from "./parts.ts";
 import { inOwnWords } from "./params.ts";
@@ -101,7 +101,7 @@ export function readMessages(body: unknown, source: Source, { counts, dropHosted
   const { stop_sequences: stops } = body;
   try {
     return {
-      request: chatRequest(checkChatBody(read.body), read.source),
+      request: { ...chatRequest(checkChatBody(read.body), read.source), foreign },
       stops: Array.isArray(stops) ? (stops as readonly string[]) : [],
       showsThinking: thinking.isShown,
       warnings,

@@ -1,4 +1,5 @@
 import type { Identity } from "../../model/call.ts";
+import type { Choice } from "../../model/completion.ts";
 import type { Delta } from "../../model/events.ts";
 import { latin1, latin1Json } from "../../model/latin1.ts";
 import type { Usage } from "../../model/usage.ts";
@@ -36,6 +37,12 @@ export class MessageFrames {
 
   deltas(deltas: readonly Delta[]): string {
     this.#content.addAll(deltas);
+    return this.#taken();
+  }
+
+  /** What an answer that came at once says. */
+  whole(choice: Choice): string {
+    this.#content.addWhole(choice);
     return this.#taken();
   }
 

@@ -1,17 +1,11 @@
 import { GatewayError } from "../../model/errors.ts";
 import type { ChatBody } from "../../model/request.ts";
+import { checkMessages } from "./check-messages.ts";
+import { checkTools } from "./check-tools.ts";
+import { fail, isGiven, isObject, type Json } from "./fail.ts";
 
-type Json = Readonly<Record<string, unknown>>;
 /** Says what is wrong with a value that is neither absent nor null; undefined when nothing is. */
 type Check = (value: unknown) => string | undefined;
-
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function fail(param: string, message: string): never {
-  throw new GatewayError("invalid_request", `Invalid '${param}': ${message}.`, { param });
-}
 
 const number =
   (min: number, max: number): Check =>
@@ -50,6 +44,21 @@ const metadata: Check = (value) => {
   return fits ? undefined : "expected keys of at most 64 and string values of at most 512 characters";
 };
 
+const prediction: Check = (value) => {
+  const { type, content } = isObject(value) ? value : {};
+  return type === "content" && (typeof content === "string" || Array.isArray(content)) ? undefined : "expected {type: content, content}";
+};
+
+const searchSizes = new Set<unknown>(["low", "medium", "high"]);
+const webSearch: Check = (value) => {
+  if (!isObject(value)) return "expected an object";
+  const { search_context_size: size } = value;
+  return !isGiven(size) || searchSizes.has(size) ? undefined : "expected a search_context_size of low, medium or high";
+};
+
+const identifier: Check = (value) =>
+  typeof value === "string" && value.length <= 64 ? undefined : "expected a string of at most 64 characters";
+
 const modalities: Check = (value) =>
   Array.isArray(value) && value.every((item) => item === "text" || item === "audio") ? undefined : "expected an array of text, audio";
 
@@ -74,10 +83,18 @@ const fields = new Map<string, Check>(
     reasoning_effort: oneOf("none", "minimal", "low", "medium", "high", "xhigh", "max"),
     verbosity: oneOf("low", "medium", "high"),
     modalities,
+    audio: object,
+    prediction,
+    web_search_options: webSearch,
+    moderation: object,
     service_tier: text,
     store: boolean,
     metadata,
     user: text,
+    safety_identifier: identifier,
+    prompt_cache_key: text,
+    prompt_cache_retention: text,
+    prompt_cache_options: object,
   }),
 );
 
@@ -86,91 +103,28 @@ export function wrongField(name: string, value: unknown): string | undefined {
   return value === null || value === undefined ? undefined : fields.get(name)?.(value);
 }
 
-const roles = new Set<unknown>(["developer", "system", "user", "assistant", "tool", "function"]);
-const mediaParts = new Set<unknown>(["image_url", "input_audio", "file"]);
-
-function checkContent(content: unknown, role: unknown, at: string): void {
-  if (typeof content === "string") return;
-  if (!Array.isArray(content)) fail(`${at}.content`, "expected a string or an array of parts");
-  if (content.length === 0) fail(`${at}.content`, "expected at least one part");
-  for (const [index, part] of content.entries()) {
-    const type = isObject(part) ? part["type"] : undefined;
-    if (typeof type !== "string") fail(`${at}.content[${index}]`, "expected a part with a type");
-    if (type === "text" && typeof (part as Json)["text"] !== "string") fail(`${at}.content[${index}].text`, "expected a string");
-    if (role !== "user" && role !== "tool" && mediaParts.has(type)) {
-      fail(`${at}.content[${index}].type`, `a ${String(role)} message can not have a part of type ${type}`);
-    }
+function checkStreamOptions({ stream, stream_options: options }: Json): void {
+  if (!isObject(options)) return;
+  if (stream !== true) fail("stream_options", "it needs stream: true");
+  for (const field of ["include_usage", "include_obfuscation"]) {
+    const value = options[field];
+    if (isGiven(value) && typeof value !== "boolean") fail(`stream_options.${field}`, "expected a boolean");
   }
-}
-
-function checkAssistant(message: Json, at: string): readonly string[] {
-  const calls = message["tool_calls"];
-  const { content } = message;
-  if (content !== null && content !== undefined) checkContent(content, "assistant", at);
-  if (calls === null || calls === undefined) return [];
-  if (!Array.isArray(calls)) fail(`${at}.tool_calls`, "expected an array");
-  return calls.map((call, index) => {
-    const id = isObject(call) ? call["id"] : undefined;
-    if (typeof id !== "string") fail(`${at}.tool_calls[${index}].id`, "expected a string");
-    const fn = (call as Json)["function"];
-    if (isObject(fn) && typeof fn["arguments"] !== "string") fail(`${at}.tool_calls[${index}].function.arguments`, "expected a string");
-    return id;
-  });
-}
-
-function checkMessages(messages: unknown): void {
-  if (messages === undefined || messages === null) fail("messages", "it is required");
-  if (!Array.isArray(messages)) fail("messages", "expected an array");
-  if (messages.length === 0) fail("messages", "expected at least one message");
-  let open = new Set<string>();
-  for (const [index, message] of messages.entries()) {
-    const at = `messages[${index}]`;
-    if (!isObject(message)) fail(at, "expected an object");
-    const { role } = message;
-    if (!roles.has(role)) fail(`${at}.role`, "expected one of developer, system, user, assistant, tool, function");
-    if (role === "tool") {
-      const id = message["tool_call_id"];
-      if (typeof id !== "string") fail(`${at}.tool_call_id`, "it is required in a tool message");
-      if (!open.delete(id)) fail(`${at}.tool_call_id`, "no assistant message before it has a tool call with this id");
-      checkContent(message["content"], role, at);
-      continue;
-    }
-    if (open.size > 0) fail(at, `the tool calls before it have no answer: ${[...open].join(", ")}`);
-    if (role === "assistant") open = new Set(checkAssistant(message, at));
-    else if (role !== "function") checkContent(message["content"], role, at);
-  }
-  if (open.size > 0) fail(`messages[${messages.length - 1}]`, `its tool calls have no answer: ${[...open].join(", ")}`);
-}
-
-function checkTools(body: Json): void {
-  const { tools, tool_choice: choice } = body;
-  if (tools !== undefined && tools !== null) {
-    if (!Array.isArray(tools)) fail("tools", "expected an array");
-    if (tools.length > 128) fail("tools", "expected at most 128 tools");
-    for (const [index, tool] of tools.entries()) {
-      const type = isObject(tool) ? tool["type"] : undefined;
-      if (typeof type !== "string") fail(`tools[${index}].type`, "expected a string");
-      if (type !== "function") continue;
-      const fn = (tool as Json)["function"];
-      if (!isObject(fn) || typeof fn["name"] !== "string" || fn["name"] === "") fail(`tools[${index}].function.name`, "it is required");
-    }
-  }
-  if (choice === undefined || choice === null) return;
-  const known = choice === "none" || choice === "auto" || choice === "required" || (isObject(choice) && typeof choice["type"] === "string");
-  if (!known) fail("tool_choice", "expected none, auto, required or an object with a type");
 }
 
 function checkResponseFormat(format: unknown): void {
-  if (format === undefined || format === null) return;
+  if (!isGiven(format)) return;
   const type = isObject(format) ? format["type"] : undefined;
   if (type !== "text" && type !== "json_object" && type !== "json_schema")
     fail("response_format.type", "expected one of text, json_object, json_schema");
   if (type !== "json_schema") return;
   const schema = (format as Json)["json_schema"];
   if (!isObject(schema)) fail("response_format.json_schema", "it is required");
-  const { name } = schema;
+  const { name, schema: said, strict } = schema;
   if (typeof name !== "string" || !/^[\w-]{1,64}$/.test(name))
     fail("response_format.json_schema.name", "expected 1 to 64 letters, digits, _ or -");
+  if (isGiven(said) && !isObject(said)) fail("response_format.json_schema.schema", "expected an object");
+  if (isGiven(strict) && typeof strict !== "boolean") fail("response_format.json_schema.strict", "expected a boolean");
 }
 
 /**
@@ -190,9 +144,9 @@ export function checkChatBody(body: unknown): ChatBody {
     const wrong = value === null ? undefined : fields.get(key)?.(value);
     if (wrong !== undefined) fail(key, wrong);
   }
-  const { top_logprobs: top, logprobs, stream, stream_options: options } = body;
+  const { top_logprobs: top, logprobs } = body;
   if (typeof top === "number" && logprobs !== true) fail("top_logprobs", "it needs logprobs: true");
-  if (isObject(options) && stream !== true) fail("stream_options", "it needs stream: true");
+  checkStreamOptions(body);
   checkTools(body);
   checkResponseFormat(body["response_format"]);
   return body as ChatBody;

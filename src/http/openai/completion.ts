@@ -59,6 +59,7 @@ function headPlaces(text: string): readonly Place[] | undefined {
   if (choices < 0 || choices > HEAD) return undefined;
   const nested = text.indexOf("{", 1);
   if (nested >= 0 && nested < choices) return undefined;
+  if (text.indexOf("[") < choices) return undefined;
   const places: Place[] = [];
   for (const key of identityKeys) {
     const needle = `"${key}":`;

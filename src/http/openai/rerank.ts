@@ -55,7 +55,7 @@ export function ranked(scores: readonly number[], { topN, returnDocuments }: Rer
   const rows = scores.map((score, index) => ({
     index,
     relevance_score: score,
-    ...(returnDocuments ? { document: { text: texts[index] } } : {}),
+    ...(returnDocuments ? { document: shown(texts[index]) } : {}),
   }));
   return rows.sort((a, b) => b.relevance_score - a.relevance_score).slice(0, topN);
 }
@@ -73,14 +73,26 @@ function toRow(row: unknown, count: number): Row | undefined {
   return { index, ...rest, relevance_score: relevance };
 }
 
-/** An upstream's answer with its results best first. The same object when it is so already; undefined when it scores no documents of ours. */
-export function canonicalRanking(answer: Json, { documents, topN }: RerankAsked): Json | undefined {
-  const { results } = answer;
+/** A document as answers show it. */
+function shown(document: unknown): unknown {
+  return typeof document === "string" ? { text: document } : document;
+}
+
+/**
+ * An upstream's answer with its results best first, and with the documents where they were asked for. The same object when it is so already;
+ * undefined when it scores no documents of ours.
+ */
+export function canonicalRanking(answer: Json, { documents, topN = Infinity, returnDocuments }: RerankAsked): Json | undefined {
+  const { data, ...rest } = answer;
+  // Voyage has them under another name.
+  const results: unknown = answer["results"] ?? data;
   if (!Array.isArray(results)) return undefined;
   const rows = results.map((row) => toRow(row, documents.length)).filter((row) => row !== undefined);
   if (rows.length !== results.length || new Set(rows.map(({ index }) => index)).size !== rows.length) return undefined;
   const isRanked = rows.every((row, at) => at === 0 || (rows[at - 1]?.relevance_score ?? 0) >= row.relevance_score);
-  const isNamed = (results as readonly Json[]).every((row) => row["relevance_score"] !== undefined);
-  if (isRanked && isNamed && rows.length <= (topN ?? Infinity)) return answer;
-  return { ...answer, results: rows.sort((a, b) => b.relevance_score - a.relevance_score).slice(0, topN) };
+  const isNamed = results === answer["results"] && (results as readonly Json[]).every((row) => row["relevance_score"] !== undefined);
+  const isShown = !returnDocuments || rows.every((row) => isPresent(row["document"]));
+  if (isRanked && isNamed && isShown && rows.length <= topN) return answer;
+  const best = rows.sort((a, b) => b.relevance_score - a.relevance_score).slice(0, topN);
+  return { ...rest, results: isShown ? best : best.map((row) => ({ document: shown(documents[row.index]), ...row })) };
 }

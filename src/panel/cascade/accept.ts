@@ -72,7 +72,7 @@ export interface Judged {
 }
 
 /** Whether a gate measures log-probabilities. */
-export function needsLogprobs({ by }: Gate): boolean {
+export function needsLogprobs({ by }: { readonly by: Gate["by"] }): boolean {
   return by === "prefixLogprob" || by === "logprob" || by === "quantile";
 }
 

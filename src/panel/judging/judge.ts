@@ -72,7 +72,7 @@ async function attempt<T>(question: Question<T>, asked: ChatRequest, call: Call,
 
 /** Whether a model may have refused the schema, not the question. */
 function refusesFormat({ code }: GatewayError): boolean {
-  return code === "upstream_invalid" || code === "unsupported_parameter";
+  return code === "upstream_invalid" || code === "unsupported_parameter" || code === "incapable";
 }
 
 /** Like `ask`, but tells an abort of the call as a failure too. */

@@ -39,7 +39,7 @@ export interface Reader {
 const TOP = 20;
 
 function refusesLogprobs({ code }: GatewayError): boolean {
-  return code === "upstream_invalid" || code === "unsupported_parameter";
+  return code === "upstream_invalid" || code === "unsupported_parameter" || code === "incapable";
 }
 
 async function byLetter(reader: Reader, comment: Weighed, request: ChatRequest, call: Call): Promise<Reading | Unread> {

@@ -26,12 +26,6 @@ export function toolBallotOf(candidate: Weighed, rule: AnswerRule, toolbox: Tool
   return { candidate, kind: "calls", names: namesKey(uses), key: usesKey(uses), fault: toolbox.fault(uses) };
 }
 
-/** Wrong arguments count only where nobody has better ones. */
-export function counted(ballots: readonly ToolBallot[]): readonly ToolBallot[] {
-  const sound = ballots.filter(({ fault }) => fault === undefined);
-  return sound.length > 0 ? sound : ballots;
-}
-
 /** The steps of the majority: whether to call, which tools, with what arguments. */
 const STEPS: readonly ((ballot: ToolBallot) => string | undefined)[] = [({ kind }) => kind, ({ names }) => names, ({ key }) => key];
 
@@ -88,8 +82,7 @@ function electText(texts: readonly ToolBallot[], all: readonly ToolBallot[], { r
  * So two who call the same tool with different arguments still outvote one who calls nothing. Equals fall to the earlier seat. The answer of
  * the earliest member of the winning class is returned, untouched.
  */
-export function electCalls(given: readonly ToolBallot[], election: ToolElection): ToolOutcome | undefined {
-  const all = counted(given);
+export function electCalls(all: readonly ToolBallot[], election: ToolElection): ToolOutcome | undefined {
   const [kinds, names, keys] = STEPS;
   if (!kinds || !names || !keys) return undefined;
   const byKind = tallyBy(all, kinds);
@@ -121,7 +114,7 @@ export function electCalls(given: readonly ToolBallot[], election: ToolElection)
 
 /** Whether votes of this weight, however they are cast, change nothing any more: at no step may the leader be caught. */
 function isSettled(ballots: readonly ToolBallot[], outstanding: number): boolean {
-  let left = ballots.filter(({ fault }) => fault === undefined);
+  let left = ballots;
   for (const step of STEPS) {
     if (left.some((ballot) => step(ballot) === undefined)) return false;
     const tally = tallyBy(left, step);

@@ -79,6 +79,11 @@ function toTool(entry: unknown): Tool {
   return { name: stringOf(name), custom, parameters };
 }
 
+/** A function and a custom tool may have one name. */
+function toolKey({ name, custom }: Pick<Tool, "name" | "custom">): string {
+  return `${custom ? "custom" : "function"} ${name}`;
+}
+
 /** The tools of a request; a legacy function is one. */
 function toolsOf({ body }: ChatRequest): readonly Tool[] {
   const functions = (body.functions ?? []).map((entry) => toTool({ type: "function", function: entry }));
@@ -88,7 +93,7 @@ function toolsOf({ body }: ChatRequest): readonly Tool[] {
 /** What `tool_choice` or the legacy `function_call` demands. */
 interface Demand {
   readonly required: boolean;
-  /** Only these may be called; undefined is all. */
+  /** Only these, by their keys, may be called; undefined is all. */
   readonly names?: ReadonlySet<string>;
 }
 
@@ -100,10 +105,10 @@ function demandOf({ body }: ChatRequest): Demand {
   if (type === "allowed_tools") {
     const { mode, tools } = fieldsOf(fields["allowed_tools"]);
     const listed: readonly unknown[] = Array.isArray(tools) ? tools : [];
-    return { required: mode === "required", names: new Set(listed.map((tool) => toTool(tool).name)) };
+    return { required: mode === "required", names: new Set(listed.map((tool) => toolKey(toTool(tool)))) };
   }
-  if (type === "function" || type === "custom") return { required: true, names: new Set([toTool(fields).name]) };
-  return typeof name === "string" ? { required: true, names: new Set([name]) } : { required: false };
+  if (type === "function" || type === "custom") return { required: true, names: new Set([toolKey(toTool(fields))]) };
+  return typeof name === "string" ? { required: true, names: new Set([toolKey({ name, custom: false })]) } : { required: false };
 }
 
 /** Checks arguments against the schema of their tool. One that can not be used checks nothing: that is for the model's server to say. */
@@ -126,20 +131,19 @@ export interface Toolbox {
 }
 
 export function toolboxOf(request: ChatRequest, refusals: "unusable" | "usable"): Toolbox {
-  const tools = new Map(toolsOf(request).map((tool) => [tool.name, tool]));
+  const tools = new Map(toolsOf(request).map((tool) => [toolKey(tool), tool]));
   const demand = demandOf(request);
   const single = request.body["parallel_tool_calls"] === false;
   const validator = validatorOf(request);
   const checks = new Map<string, Validator>();
   const checkOf = (tool: Tool): Validator => {
-    const known = checks.get(tool.name) ?? schemaCheck(tool, request);
-    checks.set(tool.name, known);
+    const known = checks.get(toolKey(tool)) ?? schemaCheck(tool, request);
+    checks.set(toolKey(tool), known);
     return known;
   };
-  const badCall = ({ name, custom }: ToolUse): string | undefined => {
-    const tool = tools.get(name);
-    if (tool === undefined || tool.custom !== custom) return "it calls a tool that is not offered";
-    return demand.names?.has(name) === false ? "it calls a tool that this turn does not allow" : undefined;
+  const badCall = (use: ToolUse): string | undefined => {
+    if (!tools.has(toolKey(use))) return "it calls a tool that is not offered";
+    return demand.names?.has(toolKey(use)) === false ? "it calls a tool that this turn does not allow" : undefined;
   };
   const badText = (completion: Completion): string | undefined => {
     const empty = emptiness(completion, refusals);
@@ -158,11 +162,11 @@ export function toolboxOf(request: ChatRequest, refusals: "unusable" | "usable")
     },
     fault(uses) {
       for (const use of uses) {
-        const tool = tools.get(use.name);
+        const tool = tools.get(toolKey(use));
         if (use.custom || tool === undefined) continue;
         const text = argumentsOf(use);
-        const why = jsonKey(text) === undefined ? "its arguments are not JSON" : checkOf(tool)(text);
-        if (why !== undefined) return `${use.name}: ${why}`;
+        const why = jsonKey(text)?.startsWith("{") ? checkOf(tool)(text) : "they are no JSON object";
+        if (why !== undefined) return `its arguments can not be used (${use.name}: ${why})`;
       }
       return undefined;
     },

@@ -5,7 +5,7 @@ import type { Assembly, Weighed } from "../assemble.ts";
 import { flush } from "../flush.ts";
 import { bestOf, type Jury, type Putting } from "../judging/judge.ts";
 import { openPatience } from "../patience.ts";
-import { counted, type ToolBallot } from "./ballots.ts";
+import type { ToolBallot } from "./ballots.ts";
 import { shownUses, usesOf } from "./calls.ts";
 import { shownTools } from "./shown.ts";
 import { askWithTools, elected, noteFault } from "./vote.ts";
@@ -46,10 +46,10 @@ export async function* selectCalls(selection: Selection, request: ChatRequest, c
   const { assembly, jury, maxTokens, prompt } = selection;
   using patience = openPatience(call, assembly.quorum.deadlineMs);
   const asked = await askWithTools(assembly, request, call, { mayStop: false });
-  const [first, ...others] = spokesmen(counted(asked.ballots), selection);
+  const [first, ...others] = spokesmen(asked.ballots, selection);
   if (first !== undefined && others.length === 0) {
-    call.span.decision = { tools: "select", by: "agreement", winner: first.label };
-    noteFault(asked.ballots, first.label, call);
+    const told = noteFault(asked.ballots, first.label, call);
+    call.span.decision = { tools: "select", by: "agreement", winner: first.label, ...told };
     yield* flush(first.completion, call);
     return;
   }
@@ -59,14 +59,14 @@ export async function* selectCalls(selection: Selection, request: ChatRequest, c
   const failed = picked.failed.length > 0 ? { failed: picked.failed } : {};
   if (picked.ok) {
     const { winner, judge, letters } = picked;
-    call.span.decision = { tools: "select", by: "judge", judge: judge.label, letters, winner: winner.label, ...failed };
-    noteFault(asked.ballots, winner.label, call);
+    const told = noteFault(asked.ballots, winner.label, call);
+    call.span.decision = { tools: "select", by: "judge", judge: judge.label, letters, winner: winner.label, ...told, ...failed };
     yield* flush(winner.completion, call);
     return;
   }
   const { completion, winner, agreement, votes } = elected(assembly, asked);
-  call.span.decision = { tools: "select", by: "votes", winner, agreement, votes, ...failed };
   call.trace.degraded.push(`tools: ${picked.failed.join(", ")}, the majority decided`);
-  noteFault(asked.ballots, winner, call);
+  const told = noteFault(asked.ballots, winner, call);
+  call.span.decision = { tools: "select", by: "votes", winner, agreement, votes, ...told, ...failed };
   yield* flush(completion, call);
 }

@@ -46,27 +46,33 @@ function literal(text: string): string {
   return text.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`);
 }
 
-/** The JSON with these values of `id` replaced, once each; undefined when one is not found as it would be written. */
-function spliced(json: string, ids: ReadonlyMap<string, string>): string | undefined {
+/** Ids that change: what each becomes, and how many calls have it. Servers that number the calls of each choice anew repeat them. */
+type Renames = ReadonlyMap<string, { readonly to: string; readonly count: number }>;
+
+/** The JSON with these values of `id` replaced; undefined when one does not stand as it would be written, as often as there are calls. */
+function spliced(json: string, ids: Renames): string | undefined {
   let out = json;
-  for (const [from, to] of ids) {
-    const found = new RegExp(`("id"\\s*:\\s*)${literal(latin1Json(from))}`).exec(out);
-    if (!found) return undefined;
-    out = out.slice(0, found.index) + found[1] + latin1Json(to) + out.slice(found.index + found[0].length);
+  for (const [from, { to, count }] of ids) {
+    const written = new RegExp(`("id"\\s*:\\s*)${literal(latin1Json(from))}`, "g");
+    if ([...out.matchAll(written)].length !== count) return undefined;
+    out = out.replaceAll(written, (_, key: string) => key + latin1Json(to));
   }
   return out;
 }
 
-/** Ids that change. */
-function renames(ids: readonly (string | undefined)[], tag: Tag): ReadonlyMap<string, string> {
-  const changed = new Map<string, string>();
-  for (const id of ids) if (id !== undefined && tag.put(id) !== id) changed.set(id, tag.put(id));
+function renames(ids: readonly (string | undefined)[], tag: Tag): Renames {
+  const changed = new Map<string, { to: string; count: number }>();
+  for (const id of ids) {
+    if (id === undefined) continue;
+    const to = tag.put(id);
+    if (to !== id) changed.set(id, { to, count: (changed.get(id)?.count ?? 0) + 1 });
+  }
   return changed;
 }
 
-function tagDelta(delta: Delta, ids: ReadonlyMap<string, string>): Delta {
+function tagDelta(delta: Delta, ids: Renames): Delta {
   if (delta.type !== "tool-call" || delta.id === undefined) return delta;
-  return { ...delta, id: ids.get(delta.id) ?? delta.id };
+  return { ...delta, id: ids.get(delta.id)?.to ?? delta.id };
 }
 
 /** Only a call's first fragment has an id, and with it a type: all others go on as they are, unread. */
@@ -105,7 +111,10 @@ function tagCompletion(completion: Completion, tag: Tag): Completion {
     choices: choices.map((choice) => {
       const { tool_calls: calls } = choice.message;
       if (!calls) return choice;
-      return { ...choice, message: { ...choice.message, tool_calls: calls.map((call) => ({ ...call, id: ids.get(call.id) ?? call.id })) } };
+      return {
+        ...choice,
+        message: { ...choice.message, tool_calls: calls.map((call) => ({ ...call, id: ids.get(call.id)?.to ?? call.id })) },
+      };
     }),
   };
 }

@@ -7,9 +7,12 @@ import { assemble, type Assembly, type Weighed } from "../assemble.ts";
 import { flush } from "../flush.ts";
 import { validatorOf } from "../schema.ts";
 import { electCalls, toolBallotOf, toolStop, type ToolBallot, type ToolElection, type ToolOutcome } from "./ballots.ts";
-import { toolboxOf } from "./calls.ts";
+import { toolboxOf, usesOf } from "./calls.ts";
 
-/** The answers of members who all saw the tools, in the order of their seats. */
+/**
+ * The answers of members who all saw the tools, in the order of their seats. Wrong arguments are there only where nobody has better ones: they
+ * neither meet a quorum nor keep a reserve from being asked.
+ */
 export interface ToolBallots {
   readonly ballots: readonly ToolBallot[];
   readonly election: ToolElection;
@@ -26,12 +29,14 @@ export async function askWithTools(
   const rule = ruleOf({ answer: "auto" }, request);
   const toolbox = toolboxOf(request, assembly.refusals);
   const read = (candidate: Weighed) => toolBallotOf(candidate, rule, toolbox);
-  const { candidates, early } = await assemble(assembly, request, call, {
+  const { candidates, faulty, early } = await assemble(assembly, request, call, {
     unfit: (completion) => toolbox.unusable(completion),
+    fault: (completion) => toolbox.fault(usesOf(completion)),
     ...(mayStop && { stop: toolStop(assembly.seating, read) }),
   });
   const election: ToolElection = { rule, validator: validatorOf(request) };
-  return { ballots: candidates.map(read), election, ...(early === undefined ? {} : { early }) };
+  const counted = candidates.length > 0 ? candidates : (faulty ?? []);
+  return { ballots: counted.map(read), election, ...(early === undefined ? {} : { early }) };
 }
 
 /** The majority's answer, which there is when there is one at all. */
@@ -41,10 +46,12 @@ export function elected({ name }: Assembly, { ballots, election }: ToolBallots):
   return outcome;
 }
 
-/** Tells when what goes out is a call that its tool will hardly take: nobody had a better one. */
-export function noteFault(ballots: readonly ToolBallot[], winner: string, call: Call): void {
+/** What the decision says of a call that its tool will hardly take: nobody had a better one. Logs are told that it is so, not what it is. */
+export function noteFault(ballots: readonly ToolBallot[], winner: string, call: Call): { readonly fault?: string } {
   const fault = ballots.find(({ candidate }) => candidate.label === winner)?.fault;
-  if (fault !== undefined) call.trace.degraded.push(`tools: no call fits its schema (${fault})`);
+  if (fault === undefined) return {};
+  call.trace.degraded.push("tools: no call fits its schema");
+  return { fault };
 }
 
 /**
@@ -55,7 +62,7 @@ export async function* voteOnTools(assembly: Assembly, request: ChatRequest, cal
   const asked = await askWithTools(assembly, request, call, { mayStop: true });
   const { completion, winner, agreement, votes } = elected(assembly, asked);
   const { early } = asked;
-  call.span.decision = { tools: "vote", winner, agreement, votes, ...(early === undefined ? {} : { early }) };
-  noteFault(asked.ballots, winner, call);
+  const told = noteFault(asked.ballots, winner, call);
+  call.span.decision = { tools: "vote", winner, agreement, votes, ...told, ...(early === undefined ? {} : { early }) };
   yield* flush(completion, call, { agreement });
 }

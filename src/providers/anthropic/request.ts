@@ -101,7 +101,7 @@ function tierFields({ service_tier: tier }: ChatBody): { readonly fields: Json; 
   if (!isText(tier)) return { fields: {}, warnings: [] };
   const known = Object.hasOwn(tiers, tier) ? tiers[tier] : undefined;
   return known === undefined
-    ? { fields: {}, warnings: [`does not know the service tier ${JSON.stringify(tier)}; it was left out`] }
+    ? { fields: {}, warnings: [`does not know "service_tier": ${JSON.stringify(tier)}; it was left out`] }
     : { fields: { service_tier: known }, warnings: [] };
 }
 
@@ -146,6 +146,8 @@ function refuse(body: ChatBody, upstream: string): void {
   if (typeof body.n === "number" && body.n > 1) throw unsupported(upstream, "n", "it gives one choice");
   const { modalities } = body;
   if (Array.isArray(modalities) && modalities.includes("audio")) throw unsupported(upstream, "modalities", "it writes text");
+  const heard = body.messages.findIndex(({ audio }) => audio !== undefined && audio !== null);
+  if (heard >= 0) throw unsupported(upstream, `messages[${heard}].audio`);
 }
 
 /** Writes a request of the OpenAI API as one of the Messages API. Throws `unsupported_parameter` for what it can not say. */

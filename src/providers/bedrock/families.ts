@@ -88,12 +88,15 @@ const nova: Family = {
 
 const gptOss: Family = { ...none, thinking: ({ effort }) => ({ fields: { reasoning_effort: three[effort] ?? "low" } }) };
 
-/** What is known of a model by its id, which may be an address (ARN) with the id in it. Sources: the makers' pages in the Bedrock guide, 2026-11. */
+/**
+ * What is known of a model by its id, which may be an address (ARN) with the id in it. From the makers' pages in the Bedrock guide, read in
+ * 2026-11; none of it was tried at the service.
+ */
 export function familyOf(model: string): Family {
   if (model.includes("claude")) return claude(model);
   if (/nova-(?:[2-9]|premier-2)/.test(model)) return nova;
   if (model.includes("gpt-oss")) return gptOss;
-  // https://github.com/vercel/ai, `@ai-sdk/amazon-bedrock`: other ids are refused.
+  // As `@ai-sdk/amazon-bedrock` of https://github.com/vercel/ai has it: nine letters or digits, and nothing else.
   if (model.includes("mistral")) return { ...none, ids: /^[a-zA-Z0-9]{9}$/ };
   return none;
 }

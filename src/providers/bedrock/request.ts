@@ -19,6 +19,8 @@ const refused = {
   logprobs: undefined,
   top_logprobs: 0,
   logit_bias: undefined,
+  frequency_penalty: 0,
+  presence_penalty: 0,
   audio: undefined,
   web_search_options: undefined,
   moderation: undefined,
@@ -34,7 +36,7 @@ const understood = new Set([
 ]);
 
 /** Values that ask for what happens anyway. */
-const idle: Readonly<Record<string, unknown>> = { store: false, presence_penalty: 0, frequency_penalty: 0 };
+const idle: Readonly<Record<string, unknown>> = { store: false };
 
 function leftOut(body: ChatBody): readonly string[] {
   return Object.keys(body).filter((field) => {

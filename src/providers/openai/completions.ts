@@ -1,36 +1,50 @@
+import { isUtf8 } from "node:buffer";
 import { tightest, type Call } from "../../model/call.ts";
 import type { Completion } from "../../model/completion.ts";
 import { GatewayError, toGatewayError, type ErrorCode } from "../../model/errors.ts";
-import { CONTENT, type BatchEvent, type ModelEvent } from "../../model/events.ts";
+import { CONTENT, Flag, type BatchEvent, type FinishReason, type ModelEvent } from "../../model/events.ts";
 import type { Model } from "../../model/model.ts";
-import type { ChatRequest } from "../../model/request.ts";
+import { change, type ChatRequest } from "../../model/request.ts";
 import { Exchange } from "../../upstream/post.ts";
 import { SseReader } from "../../upstream/sse.ts";
-import { isRecord, postBytes, refuse, type Endpoint } from "./post-json.ts";
+import { inbandError, tellsError } from "./errors.ts";
+import { isDraft, saysFinished } from "./message.ts";
+import { isRecord, parsed, postBytes, readAll, refuse, type Endpoint } from "./post-json.ts";
 import type { RequestWriter } from "./request.ts";
-import { isAlive, textEnd, TextChunkReader } from "./text-chunks.ts";
+import { mendChoice } from "./text-choice.ts";
+import { TextChunkReader } from "./text-chunks.ts";
 import { readUsage } from "./usage.ts";
 
 /** How a connection can end under an answer. */
 const lost: ReadonlySet<ErrorCode> = new Set(["upstream_unreachable", "upstream_timeout", "upstream_protocol"]);
 
+interface CompletionsOptions {
+  readonly model: string;
+  readonly writer: RequestWriter;
+  /** Fields that the server takes and does not heed. */
+  readonly refused: readonly string[];
+}
+
 /** A server that completes text by itself, without a chat's template round it. */
 export class CompletionsLeaf implements Model {
   readonly name: string;
   readonly #endpoint: Endpoint;
-  readonly #options: { readonly model: string; readonly writer: RequestWriter };
+  readonly #options: CompletionsOptions;
 
-  constructor(endpoint: Endpoint, options: { readonly model: string; readonly writer: RequestWriter }) {
+  constructor(endpoint: Endpoint, options: CompletionsOptions) {
     this.name = endpoint.name;
     this.#endpoint = endpoint;
     this.#options = options;
   }
 
   async *stream(request: ChatRequest, call: Call): AsyncGenerator<ModelEvent> {
-    const { model, writer } = this.#options;
-    const { bytes, dropped } = writer.write(request, model, call.delivery);
+    const { model, writer, refused } = this.#options;
+    const unread = refused.find((field) => asksFor(request.body[field]));
+    if (unread !== undefined)
+      throw new GatewayError("unsupported_parameter", `${this.name} does not support "${unread}".`, { param: unread, upstream: this.name });
+    const { bytes, dropped, wantsUsage } = writer.write(bounded(request), model, call.delivery);
     for (const field of dropped) call.trace.warnings.push(`${this.name} does not take "${field}"; it was left out`);
-    if (call.delivery === "stream") yield* this.#streamed(bytes, call);
+    if (call.delivery === "stream") yield* this.#streamed({ bytes, wantsUsage, choices: request.body.n ?? 1 }, call);
     else yield { type: "finish", completion: await this.#whole(bytes, call) };
   }
 
@@ -39,24 +53,35 @@ export class CompletionsLeaf implements Model {
     return this.#completion(answer, body);
   }
 
+  /** A whole answer to whom a stream was promised. */
+  #read(answer: Buffer, call: Call): string {
+    const body = parsed(answer);
+    if (tellsError(body)) throw inbandError(this.name, body, call.clock.wall());
+    return (this.#completion(answer, body).bytes ?? answer).toString("latin1");
+  }
+
   #completion(bytes: Buffer, body: unknown): Completion {
     const { name } = this;
     const rows: unknown = isRecord(body) ? body["choices"] : undefined;
-    const texts = Array.isArray(rows) ? rows.filter(isRecord).filter(({ text }) => typeof text === "string") : [];
-    if (!isRecord(body) || texts.length === 0)
+    const drafts = Array.isArray(rows) ? rows.filter(isDraft).filter(({ text }) => typeof text === "string") : [];
+    if (!isRecord(body) || drafts.length === 0 || drafts.length !== (rows as readonly unknown[]).length)
       throw new GatewayError("upstream_protocol", `${name} did not send a text completion.`, { upstream: name });
+    let odd = body["object"] !== "text_completion" || !isUtf8(bytes);
+    const choices = drafts.map((draft, position) => {
+      // A whole answer has ended, whether it says so or not.
+      const said = saysFinished(draft["finish_reason"]);
+      if (!said) draft["finish_reason"] = "stop";
+      if (mendChoice(draft, { position }).odd || !said) odd = true;
+      const { index, text, finish_reason: finishReason } = draft as { index: number; text: string; finish_reason: FinishReason };
+      return { index, message: { role: "assistant" as const, content: text }, finishReason };
+    });
     const usage = readUsage(body["usage"]);
-    const choices = texts.map(({ text, index, finish_reason: reason }, at) => ({
-      index: typeof index === "number" ? index : at,
-      message: { role: "assistant" as const, content: String(text) },
-      finishReason: textEnd(reason) ?? ("stop" as const),
-    }));
-    // What is no text completion yet but says all of one is written anew by whoever answers.
-    const isCanonical = body["object"] === "text_completion";
-    return { choices, ...(isCanonical ? { bytes } : {}), ...(usage ? { usage } : {}), extra: { answer: body } };
+    // Written anew as a whole, so that no field is lost that nobody here knows.
+    const canonical = odd ? Buffer.from(JSON.stringify({ ...body, object: "text_completion" })) : bytes;
+    return { choices, bytes: canonical, ...(usage ? { usage } : {}) };
   }
 
-  async *#streamed(bytes: Buffer, call: Call): AsyncGenerator<ModelEvent> {
+  async *#streamed({ bytes, wantsUsage, choices }: Sent, call: Call): AsyncGenerator<ModelEvent> {
     const { name, pool, path, headers, timeouts } = this.#endpoint;
     const exchange = new Exchange({
       pool,
@@ -69,17 +94,28 @@ export class CompletionsLeaf implements Model {
       signal: call.signal,
       upstream: name,
     });
-    const reader = new TextChunkReader({ identity: call.identity, upstream: name, wallMs: () => call.clock.wall() });
+    const reader = new TextChunkReader({
+      identity: call.identity,
+      upstream: name,
+      wantsUsage,
+      wallMs: () => call.clock.wall(),
+      choices,
+    });
     let whole = false;
     try {
       const { status, headers: said } = await exchange.head();
-      if (status !== 200 || !(said["content-type"] ?? "").startsWith("text/event-stream"))
-        await refuse(exchange, { name, status, said }, call);
-      yield* this.#batches(exchange, reader);
-      reader.end();
+      const type = said["content-type"] ?? "";
+      if (status !== 200 || type.startsWith("text/html")) await refuse(exchange, { name, status, said }, call);
+      if (type.startsWith("text/event-stream")) yield* batches(exchange, reader);
+      else {
+        const found = reader.whole(this.#read(await readAll(exchange, name), call));
+        if (found) yield found;
+      }
+      const last = reader.end();
+      if (last) yield last;
       whole = true;
-      const { usage } = reader;
-      yield { type: "finish", ...(usage && { usage }) };
+      const { usage, usageBytes } = reader;
+      yield { type: "finish", ...(usage && { usage }), ...(usageBytes !== undefined && { bytes: usageBytes }) };
     } catch (thrown) {
       throw toGatewayError(thrown, call.signal);
     } finally {
@@ -88,25 +124,45 @@ export class CompletionsLeaf implements Model {
       exchange.close();
     }
   }
+}
 
-  async *#batches(exchange: Exchange, reader: TextChunkReader): AsyncGenerator<BatchEvent> {
-    const events = new SseReader();
-    let first = true;
-    while (!reader.done) {
-      const piece = await readOn(exchange, reader);
-      // A stream that was closed may owe the blank line of its last event.
-      events.push(piece ? piece.toString("latin1") : "\n\n");
-      const found = reader.read(events);
-      if (reader.done) exchange.finish();
-      if (found) {
-        if (first ? (found.flags & CONTENT) !== 0 : isAlive(found)) {
-          first = false;
-          exchange.alive();
-        }
-        yield found;
+/** What was sent, as far as the answer depends on it. */
+interface Sent {
+  readonly bytes: Buffer;
+  readonly wantsUsage: boolean;
+  readonly choices: number;
+}
+
+/** The bound of a chat, by the only name that it has here. */
+function bounded(request: ChatRequest): ChatRequest {
+  const { max_tokens: own, max_completion_tokens: limit } = request.body;
+  return typeof limit === "number" ? change(request, { max_tokens: own ?? limit, max_completion_tokens: undefined }) : request;
+}
+
+/** True for a value that differs from the field's absence: no text, no, and one are what there is without it. */
+function asksFor(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== "" && value !== false && value !== 1;
+}
+
+/** What an event stream brings, read by read. */
+async function* batches(exchange: Exchange, reader: TextChunkReader): AsyncGenerator<BatchEvent> {
+  const events = new SseReader();
+  let first = true;
+  while (!reader.done) {
+    const piece = await readOn(exchange, reader);
+    if (piece) events.push(piece.toString("latin1"));
+    const found = piece ? reader.read(events) : reader.rest(events);
+    if (reader.done) exchange.finish();
+    if (found) {
+      // Heartbeats, comments and empty chunks are no sign of life.
+      if ((found.flags & (first ? CONTENT : CONTENT | Flag.end)) !== 0) {
+        first = false;
+        exchange.alive();
       }
-      if (!piece) return;
+      yield found;
     }
+    if (reader.failed) throw reader.failed;
+    if (!piece) return;
   }
 }
 

@@ -1,3 +1,5 @@
+import type { Capabilities } from "../define.ts";
+import type { Telling } from "./probe.ts";
 import type { RerankWire } from "./rerank.ts";
 
 /** How one server differs from the OpenAI API, as data. Absent means: as OpenAI does it. */
@@ -25,6 +27,12 @@ export interface Dialect {
   readonly usageOnRequest?: boolean;
   /** `developer` messages are sent as `system`. */
   readonly systemOnly?: boolean;
+  /** Refuses what it does not know: fields that only leaves of another API read are left out. */
+  readonly strict?: boolean;
+  /** Refuses the `name` of a message: left out, with a warning. */
+  readonly unnamed?: boolean;
+  /** Ids of calls that it takes; others are written anew. */
+  readonly callIds?: RegExp;
   /** The word for `tool_choice: "required"`. */
   readonly toolChoiceRequired?: string;
   /** `n` above 1 is refused or ignored there: independent runs instead. */
@@ -32,6 +40,10 @@ export interface Dialect {
   /** Enforces a `json_schema` by itself. */
   readonly schema?: boolean;
   readonly logprobs?: boolean;
+  /** What else any of its models can do. */
+  readonly can?: Pick<Capabilities, "continuation" | "tokenise">;
+  /** Tells by itself what its models can do. */
+  readonly telling?: Telling;
   /** `POST embeddings`: false where there is no such endpoint, `base64` where it can be asked for that. */
   readonly embeddings?: false | "base64";
   /** How it scores documents for a query; false where it does not. */
@@ -40,14 +52,31 @@ export interface Dialect {
   readonly moderations?: false;
   /** Completes text without a chat's template round it: all of its models, or none; absent means those of OpenAI's that can do nothing else. */
   readonly completions?: boolean;
+  /** Fields of a text completion that the server takes and does not heed: refused by name. */
+  readonly unread?: readonly string[];
 }
 
 /** A cross-encoder or reward model of vLLM under `/score`: the query against each document. */
 const scoring: RerankWire = { path: "score", query: "text_1", documents: "text_2" };
 
-const openaiOnly = ["service_tier", "store", "metadata", "prompt_cache_key", "safety_identifier", "verbosity", "prediction"] as const;
+const openaiOnly = [
+  "service_tier",
+  "store",
+  "metadata",
+  "prompt_cache_key",
+  "prompt_cache_options",
+  "prompt_cache_retention",
+  "safety_identifier",
+  "verbosity",
+  "prediction",
+] as const;
+
+/** OpenAI refuses longer ids of calls; it makes shorter ones itself. */
+const shortCallIds = /^[^]{1,40}$/u;
 
 const azure = {
+  callIds: shortCallIds,
+  strict: true,
   keyHeader: "api-key",
   pricedAs: "azure",
   schema: true,
@@ -59,7 +88,16 @@ const azure = {
 
 /** By name; a server that is not here is `generic`. Sources: the servers' own documents and source code, 2026-11. */
 export const dialects = {
-  openai: { baseUrl: "https://api.openai.com/v1", pricedAs: "openai", schema: true, logprobs: true, embeddings: "base64", rerank: false },
+  openai: {
+    strict: true,
+    callIds: shortCallIds,
+    baseUrl: "https://api.openai.com/v1",
+    pricedAs: "openai",
+    schema: true,
+    logprobs: true,
+    embeddings: "base64",
+    rerank: false,
+  },
   /** Azure OpenAI at `https://<resource>.openai.azure.com/openai/v1`; a model is the name of a deployment. */
   azure: { ...azure, hosts: /\.(?:openai\.azure\.(?:com|us|cn)|(?:services\.ai|cognitiveservices)\.azure\.com)$/ },
   /** The older addresses of the same: `baseUrl` ends in `/openai`, every deployment has a path, and every address a version. */
@@ -78,6 +116,7 @@ export const dialects = {
     completions: false,
   },
   mistral: {
+    strict: true,
     baseUrl: "https://api.mistral.ai/v1",
     pricedAs: "mistral",
     rename: { seed: "random_seed", max_completion_tokens: "max_tokens" },
@@ -88,15 +127,19 @@ export const dialects = {
     usageOnRequest: false,
     systemOnly: true,
     toolChoiceRequired: "any",
+    callIds: /^[A-Za-z0-9]{9}$/,
     schema: true,
     logprobs: false,
     rerank: false,
     completions: false,
   },
   groq: {
+    strict: true,
     baseUrl: "https://api.groq.com/openai/v1",
     pricedAs: "groq",
-    drop: ["logit_bias", "store", "metadata", "verbosity", "prediction", "prompt_cache_key", "safety_identifier"],
+    // It has service tiers of its own.
+    drop: [...openaiOnly.filter((field) => field !== "service_tier"), "logit_bias"],
+    unnamed: true,
     refuse: ["logprobs", "top_logprobs"],
     singleChoice: true,
     schema: true,
@@ -117,6 +160,7 @@ export const dialects = {
   },
   ollama: {
     baseUrl: "http://127.0.0.1:11434/v1",
+    telling: "ollama",
     rename: { max_completion_tokens: "max_tokens" },
     dropNulls: true,
     systemOnly: true,
@@ -125,9 +169,12 @@ export const dialects = {
     rerank: false,
     moderations: false,
     completions: true,
+    unread: ["n", "best_of", "echo", "logit_bias"],
   },
   "llama.cpp": {
     baseUrl: "http://127.0.0.1:8080/v1",
+    telling: "llama.cpp",
+    can: { continuation: true, tokenise: true },
     dropNulls: true,
     systemOnly: true,
     schema: true,
@@ -135,9 +182,12 @@ export const dialects = {
     embeddings: "base64",
     moderations: false,
     completions: true,
+    unread: ["best_of", "echo", "suffix"],
   },
   vllm: {
     baseUrl: "http://127.0.0.1:8000/v1",
+    telling: "vllm",
+    can: { tokenise: true },
     dropNulls: true,
     schema: true,
     logprobs: true,

@@ -14,11 +14,13 @@ export class FrameWriter {
   readonly #idJson: string;
   readonly #modelJson: string;
   readonly #createdJson: string;
+  readonly #object: string;
 
   /** With `wantsUsage`, `usage` stays where the upstream put it. */
-  constructor(identity: Identity, wantsUsage: boolean) {
+  constructor(identity: Identity, wantsUsage: boolean, object = "chat.completion.chunk") {
     this.#identity = identity;
     this.#wantsUsage = wantsUsage;
+    this.#object = object;
     this.#idJson = latin1Json(identity.id);
     this.#modelJson = latin1Json(identity.model);
     this.#createdJson = String(identity.created);
@@ -35,7 +37,7 @@ export class FrameWriter {
     const { id, model, created } = this.#identity;
     if (!this.#wantsUsage) delete chunk["usage"];
     const { id: _i, object: _o, created: _c, model: _m, ...rest } = chunk;
-    return `data: ${latin1Json({ id, object: "chat.completion.chunk", created, model, ...rest })}\n\n`;
+    return `data: ${latin1Json({ id, object: this.#object, created, model, ...rest })}\n\n`;
   }
 
   /** The chunk's own text with identity replaced in place, and `"usage":null` cut when the client did not ask for usage. */
@@ -48,7 +50,7 @@ export class FrameWriter {
       ["id", this.#idJson],
       ["model", this.#modelJson],
       ["created", this.#createdJson],
-      ["object", '"chat.completion.chunk"'],
+      ["object", `"${this.#object}"`],
     ] as const) {
       const span = spans.get(key);
       if (span) cuts.push([span[1], span[2], put]);

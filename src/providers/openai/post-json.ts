@@ -25,7 +25,8 @@ export function isRecord(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function parsed(bytes: Buffer): unknown {
+/** What bytes say; undefined for what is no JSON. */
+export function parsed(bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString("utf8"));
   } catch {
@@ -34,7 +35,8 @@ function parsed(bytes: Buffer): unknown {
   }
 }
 
-async function readAll(exchange: Exchange, name: string): Promise<Buffer> {
+/** All of an answer's bytes. Throws when there is no end to them. */
+export async function readAll(exchange: Exchange, name: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for (let chunk = await exchange.read(); chunk; chunk = await exchange.read()) {

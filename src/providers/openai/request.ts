@@ -1,7 +1,9 @@
 import type { Delivery } from "../../model/call.ts";
 import { GatewayError } from "../../model/errors.ts";
-import { isUntouched, renamedBytes, requestBytes, type ChatBody, type ChatRequest } from "../../model/request.ts";
+import { change, isUntouched, renamedBytes, requestBytes, type ChatBody, type ChatRequest, type Message } from "../../model/request.ts";
+import { ownCallIds } from "./call-ids.ts";
 import type { Dialect } from "./dialects.ts";
+import { foreignEdits } from "./foreign.ts";
 
 export interface WireRequest {
   readonly bytes: Buffer;
@@ -18,9 +20,18 @@ export interface RequestWriter {
   write(request: ChatRequest, model: string, delivery: Delivery): WireRequest;
 }
 
-function systemRole(body: ChatBody): unknown {
-  if (!body.messages.some((message) => message.role === "developer")) return undefined;
-  return body.messages.map((message) => (message.role === "developer" ? { ...message, role: "system" } : message));
+/** Messages as this server takes them; undefined when they are so already. */
+function writtenMessages({ systemOnly, unnamed }: Dialect, { messages }: ChatBody): readonly Message[] | undefined {
+  const isOdd = ({ role, name }: Message) => (systemOnly && role === "developer") || (unnamed && name !== undefined);
+  if (!messages.some(isOdd)) return undefined;
+  return messages.map((message) => {
+    if (!isOdd(message)) return message;
+    const role = systemOnly && message.role === "developer" ? "system" : message.role;
+    const written: Message = { ...message, role };
+    if (!unnamed) return written;
+    const { name: _, ...rest } = written;
+    return rest;
+  });
 }
 
 function dialectEdits(dialect: Dialect, body: ChatBody, upstream: string): { edits: Edits; dropped: string[] } {
@@ -29,7 +40,7 @@ function dialectEdits(dialect: Dialect, body: ChatBody, upstream: string): { edi
   for (const field of dialect.refuse ?? []) {
     const value = body[field];
     if (value === undefined || value === null || value === false) continue;
-    throw new GatewayError("unsupported_parameter", `${upstream} does not support "${field}".`, { param: field, upstream });
+    throw new GatewayError("incapable", `${upstream} does not support "${field}".`, { param: field, upstream, attempts: 0 });
   }
   for (const field of dialect.drop ?? []) {
     if (body[field] === undefined) continue;
@@ -42,10 +53,16 @@ function dialectEdits(dialect: Dialect, body: ChatBody, upstream: string): { edi
     edits[from] = undefined;
   }
   if (dialect.dropNulls) for (const field of Object.keys(body)) if (body[field] === null) edits[field] = undefined;
-  const messages = dialect.systemOnly ? systemRole(body) : undefined;
+  const messages = dialect.systemOnly || dialect.unnamed ? writtenMessages(dialect, body) : undefined;
   if (messages !== undefined) edits["messages"] = messages;
+  if (dialect.unnamed && body.messages.some(({ name }) => typeof name === "string")) dropped.push("messages[].name");
   if (dialect.toolChoiceRequired !== undefined && body.tool_choice === "required") edits["tool_choice"] = dialect.toolChoiceRequired;
   return { edits, dropped };
+}
+
+/** OpenAI refuses the two limits at once, and servers differ in which one they take. */
+function isLimitedTwice({ max_tokens: older, max_completion_tokens: limit }: ChatBody): boolean {
+  return typeof limit === "number" && typeof older === "number";
 }
 
 function streamEdits(dialect: Dialect, body: ChatBody, delivery: Delivery): Edits {
@@ -63,20 +80,29 @@ function streamEdits(dialect: Dialect, body: ChatBody, delivery: Delivery): Edit
 }
 
 const nothing: readonly string[] = [];
+const changing: readonly (keyof Dialect)[] = ["drop", "refuse", "rename", "dropNulls", "systemOnly", "unnamed", "toolChoiceRequired"];
 
 /** Writes requests in a dialect: the client's bytes with the model's name spliced in, and what the dialect must change. */
 export function requestWriter(dialect: Dialect, upstreamOf: (model: string) => string): RequestWriter {
-  const changes = Boolean(
-    dialect.drop ?? dialect.refuse ?? dialect.rename ?? dialect.dropNulls ?? dialect.systemOnly ?? dialect.toolChoiceRequired,
-  );
+  const changes = changing.some((key) => dialect[key] !== undefined);
+  const strict = dialect.strict === true;
   return {
-    write(request, model, delivery) {
+    write(given, model, delivery) {
+      const foreign = strict && given.foreign ? foreignEdits(given.foreign, given) : undefined;
+      const asked = foreign ? change(given, foreign.edits) : given;
+      const request = dialect.callIds ? ownCallIds(asked, dialect.callIds) : asked;
       const { body } = request;
-      const asIs = !changes && delivery === "unary" && !body.stream && body.stream_options === undefined && isUntouched(request);
+      const twice = isLimitedTwice(body);
+      const asIs = !changes && !twice && delivery === "unary" && !body.stream && body.stream_options === undefined && isUntouched(request);
       if (asIs) return { bytes: renamedBytes(request, model), wantsUsage: false, dropped: nothing };
-      const { edits, dropped } = changes ? dialectEdits(dialect, body, upstreamOf(model)) : { edits: {}, dropped: [] };
+      const { edits, dropped } = changes ? dialectEdits(dialect, body, upstreamOf(model)) : { edits: {} as Edits, dropped: [] };
+      if (twice && edits["max_tokens"] === undefined) edits["max_tokens"] = undefined;
       const bytes = requestBytes(request, { ...edits, ...streamEdits(dialect, body, delivery), chorale: undefined, model });
-      return { bytes, wantsUsage: body.stream_options?.include_usage === true, dropped };
+      return {
+        bytes,
+        wantsUsage: body.stream_options?.include_usage === true,
+        dropped: foreign ? [...foreign.dropped, ...dropped] : dropped,
+      };
     },
   };
 }

@@ -1,12 +1,10 @@
 import { GatewayError } from "../../model/errors.ts";
 import type { ChatBody } from "../../model/request.ts";
 
-/** What can not be said in the dialect: refused by name, so that nobody believes that it was heard. */
+/** What can not be said in the dialect: refused by name, so that nobody believes that it was heard. Another model may know it. */
 export function unsupported(upstream: string, param: string, why = ""): GatewayError {
-  return new GatewayError("unsupported_parameter", `${upstream} does not support "${param}"${why === "" ? "" : `: ${why}`}.`, {
-    param,
-    upstream,
-  });
+  const message = `${upstream} does not support "${param}"${why === "" ? "" : `: ${why}`}.`;
+  return new GatewayError("incapable", message, { param, upstream, attempts: 0 });
 }
 
 /** Throws for the first of these fields that asks for something. An empty value, `false` and the value that changes nothing ask for nothing. */

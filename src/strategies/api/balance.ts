@@ -3,6 +3,7 @@ import type { Plan, Planned } from "../../model/plan.ts";
 import { Peer } from "../../panel/balance/peer.ts";
 import { Pool, ways } from "../../panel/balance/pick.ts";
 import { serve } from "../../panel/balance/turn.ts";
+import { noneCapable } from "../../panel/capable.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { limited, timeouts } from "../../panel/timeouts.ts";
 import { ToolOwners } from "../../panel/tools/owners.ts";
@@ -153,7 +154,12 @@ export const balance = defineStrategy({
       peers.map(({ id }) => id),
     );
     const built = { name: site.name, by: own.by, peers, pool: new Pool(peers, own.by), owners, tries: own.failover + 1 };
-    return { name: site.name, stream: (request, call) => serve(built, request, call) };
+    const models = peers.map(({ model }) => model);
+    return {
+      name: site.name,
+      stream: (request, call) => serve(built, request, call),
+      unable: (request) => noneCapable(models, request),
+    };
   },
   plan: planBalance,
   foretell: ({ by, failover }) => {

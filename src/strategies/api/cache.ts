@@ -55,7 +55,11 @@ export const cache = defineStrategy({
   options,
   build(own, site) {
     const built = buildCache(own, site);
-    return { name: site.name, stream: (request, call) => answerCached(built, request, call) };
+    return {
+      name: site.name,
+      stream: (request, call) => answerCached(built, request, call),
+      unable: (request) => built.child.unable?.(request),
+    };
   },
   plan({ model }, child) {
     const planned = child(model);

@@ -1,14 +1,15 @@
 import * as z from "zod";
 import type { Model } from "../../model/model.ts";
 import type { Plan, Planned } from "../../model/plan.ts";
-import { measuring, type Gate, type Measuring } from "../../panel/cascade/accept.ts";
+import { measuring, needsLogprobs, type Gate, type Measuring } from "../../panel/cascade/accept.ts";
+import { noneCapable, unableOfLogprobs } from "../../panel/capable.ts";
 import { climb, type Step } from "../../panel/cascade/climb.ts";
 import { askSure, graded, GRADES, selfVerify } from "../../panel/cascade/gate-asked.ts";
 import { planQuestions } from "../../panel/judging/judge.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { fit, readThresholds } from "../../panel/cascade/thresholds.ts";
 import { offersTools } from "../../panel/tools/tools.ts";
-import { answerTools } from "../../panel/tools/turn.ts";
+import { answerTools, unableOfTools } from "../../panel/tools/turn.ts";
 import { defineStrategy, node, OptionError, type BuildSite, type Node } from "../define.ts";
 import { buildRole, nodeOf, ownerTools, promptOf, role } from "../members.ts";
 import { buildTools, toolsTitle } from "../tool-turns.ts";
@@ -184,12 +185,19 @@ function buildGate(
   }
 }
 
+/** A gate whose step is known to bring nothing to measure would never accept. */
+function checkLogprobs(model: Model, { by }: Accept, index: number): void {
+  const error = unableOfLogprobs(model);
+  if (error) throw new OptionError(`steps[${index}].accept`, `${by} measures log-probabilities: ${error.message}`);
+}
+
 function buildSteps(own: Options, site: BuildSite): readonly Step[] {
   const gates = own.thresholds === undefined ? own.steps.map(({ accept: gate }) => gate) : learned(own, own.thresholds, site);
   return own.steps.map(({ model: given }, index) => {
     const label = `step ${index + 1}`;
     const model = site.child(given, `steps[${index}].model`);
     const gate = gates[index];
+    if (gate && needsLogprobs(gate)) checkLogprobs(model, gate, index);
     return { label, model, ...(gate ? { gate: buildGate(gate, `steps[${index}].accept`, { label, node: given, model }, site) } : {}) };
   });
 }
@@ -220,11 +228,13 @@ export const cascade = defineStrategy({
   build(own, site) {
     const steps = buildSteps(own, site);
     const rule = buildTools(own.tools, lastOf(steps).model, site);
+    const models = steps.map(({ model }) => model);
     return {
       name: site.name,
       async *stream(request, call) {
         yield* offersTools(request) ? answerTools(rule, request, call) : climb(site.name, steps, request, call);
       },
+      unable: (request) => (offersTools(request) ? unableOfTools(rule, request) : noneCapable(models, request)),
     };
   },
   plan: planCascade,

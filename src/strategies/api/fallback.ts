@@ -6,7 +6,7 @@ import type { ModelEvent } from "../../model/events.ts";
 import { handOver } from "../../model/hand-over.ts";
 import { open } from "../../model/open.ts";
 import type { ChatRequest } from "../../model/request.ts";
-import { capable } from "../../panel/capable.ts";
+import { capable, noneCapable } from "../../panel/capable.ts";
 import { hold, holdGate } from "../../panel/hold.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { limited, timeouts } from "../../panel/timeouts.ts";
@@ -83,6 +83,7 @@ export const fallback = defineStrategy({
     return {
       name: site.name,
       stream: (request, call) => handOver(() => answer(request, call)),
+      unable: (request) => noneCapable(members, request),
     };
 
     async function answer(request: ChatRequest, call: Call): Promise<AsyncIterable<ModelEvent>> {

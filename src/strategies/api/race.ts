@@ -5,7 +5,7 @@ import type { ModelEvent } from "../../model/events.ts";
 import { newLatency } from "../../model/latency.ts";
 import type { Plan, Planned } from "../../model/plan.ts";
 import type { ChatRequest } from "../../model/request.ts";
-import { capable } from "../../panel/capable.ts";
+import { capable, noneCapable } from "../../panel/capable.ts";
 import { Heat, type Runner, type Stagger } from "../../panel/race-heat.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { limited, timeouts } from "../../panel/timeouts.ts";
@@ -137,7 +137,12 @@ export const race = defineStrategy({
       runners.map(({ label }) => label),
     );
     const built: Race = { name: site.name, runners, owners, stagger: { p90: own.p90, ms: own.staggerMs } };
-    return { name: site.name, stream: (request, call): AsyncGenerator<ModelEvent> => run(built, request, call) };
+    const models = runners.map(({ model }) => model);
+    return {
+      name: site.name,
+      stream: (request, call): AsyncGenerator<ModelEvent> => run(built, request, call),
+      unable: (request) => noneCapable(models, request),
+    };
   },
   plan: planRace,
   foretell: () => ({ note: "in this order, the next beside one that is slow; the first usable answer wins", certain: ["member 1"] }),

@@ -58,6 +58,7 @@ export const retry = defineStrategy({
     return {
       name: site.name,
       stream: (request, call) => handOver(() => answer(request, call)),
+      unable: (request) => child.unable?.(request),
     };
 
     async function answer(request: ChatRequest, call: Call): Promise<AsyncIterable<ModelEvent>> {

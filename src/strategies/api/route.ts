@@ -2,9 +2,10 @@ import { enter } from "../../model/call.ts";
 import { GatewayError, throwIfAborted } from "../../model/errors.ts";
 import type { Model } from "../../model/model.ts";
 import type { Edge, Plan, Planned } from "../../model/plan.ts";
+import type { ChatRequest } from "../../model/request.ts";
 import { openDeadline } from "../../model/scope.ts";
 import { planQuestions } from "../../panel/judging/judge.ts";
-import { capable } from "../../panel/capable.ts";
+import { capable, noneCapable } from "../../panel/capable.ts";
 import { RouteMemory, type Decision } from "../../panel/route/memory.ts";
 import { conditionOf, type Asked } from "../../panel/route/rules.ts";
 import { callsFor } from "../../panel/route/vectors.ts";
@@ -80,12 +81,18 @@ function routed(site: BuildSite, own: RouteOptions, choose: (asked: Asked) => Pr
     site.name,
     kept.map(({ name, label }) => `${label} ${name}`),
   );
+  const models = all.map(({ model }) => model);
+  const unable = (request: ChatRequest) => noneCapable(models, request);
   return {
     name: site.name,
+    unable,
     async *stream(given, call) {
       throwIfAborted(call.signal);
       const turn = owners.read(given);
       const { request, owner } = turn;
+      // A decision may cost something.
+      const error = unable(request);
+      if (error) throw error;
       const asked: Asked = { request, view: viewOf(request.body, own.on), call };
       const owning = owner === undefined ? undefined : kept[owner];
       const chosen = owning ? { way: owning, decision: { choice: owner, told: { kept: true } } } : await choose(asked);

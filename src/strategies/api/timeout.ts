@@ -24,6 +24,7 @@ export const timeout = defineStrategy({
     return {
       name: site.name,
       stream: (request, call) => handOver(async () => child.stream(request, enter(call, { label: "model" }))),
+      unable: (request) => child.unable?.(request),
     };
   },
   plan(own, child) {

@@ -1,13 +1,13 @@
 import * as z from "zod";
-import type { Call } from "../../model/call.ts";
+import type { Model } from "../../model/model.ts";
 import type { Plan, Planned } from "../../model/plan.ts";
-import type { ChatRequest } from "../../model/request.ts";
 import { comparison, comparisonFault } from "../../panel/voting/agreement.ts";
 import { byAsking, byLogprob, byToldAgreement, type Gate } from "../../panel/doubt/doubt.ts";
 import { byConflict } from "../../panel/doubt/conflict.ts";
 import { byOthers, bySelf, type Chair } from "../../panel/doubt/reviews.ts";
 import { answerOrAbstain, type Doubting } from "../../panel/doubt/doubted.ts";
 import { planQuestions } from "../../panel/judging/judge.ts";
+import { unableOfLogprobs } from "../../panel/capable.ts";
 import { panel } from "../../panel/panel.ts";
 import type { Role } from "../../panel/seats.ts";
 import { defineStrategy, node, OptionError, type BuildSite, type Node } from "../define.ts";
@@ -160,6 +160,8 @@ function buildAbstain(own: Options, site: BuildSite): Doubting {
   const base = { name, by, text, deadlineMs, repairPrompt };
   if (own.by !== "agreement") {
     const itself: Role = { label: "answer", model: site.child(model, "model"), settings: {} };
+    const error = own.by === "logprob" ? unableOfLogprobs(itself.model) : undefined;
+    if (error) throw new OptionError("model", `logprob measures log-probabilities: ${error.message}`);
     return { ...base, self: itself, gate: { type: "asked", of: buildGate(own, itself, site), logprobs: own.by === "logprob" } };
   }
   const { min, samples, temperature } = own;
@@ -266,7 +268,11 @@ export const abstain = defineStrategy({
   options,
   build(own, site) {
     const built = buildAbstain(own, site);
-    const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answerOrAbstain(built, request, call) };
+    const inner: Model = {
+      name: site.name,
+      stream: (request, call) => answerOrAbstain(built, request, call),
+      unable: (request) => built.self.model.unable?.(request),
+    };
     return panel(inner, { tools: buildTools(own.tools, built.self.model, site), ownText: () => true });
   },
   plan: (own, child) => withTools(planAbstain(own, child), own.tools, child, { owner: own.model }),

@@ -5,6 +5,7 @@ import type { ChatRequest } from "../../model/request.ts";
 import { meet, promptsFor, type Blackboard } from "../../panel/team/blackboard.ts";
 import { planQuestions } from "../../panel/judging/judge.ts";
 import { panel } from "../../panel/panel.ts";
+import { everyone } from "../../panel/seats.ts";
 import { defineStrategy, OptionError, type BuildSite, type Node } from "../define.ts";
 import * as shared from "../members.ts";
 import { buildTools, withTools } from "../tool-turns.ts";
@@ -104,7 +105,11 @@ export const blackboard = defineStrategy({
     const [first] = built.assembly.seating.places;
     if (first === undefined) throw new OptionError("members", "a blackboard needs at least one agent");
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => meet(built, request, call) };
-    return panel(inner, { tools: buildTools(given.tools, first.model, site, built.assembly), ownText: () => true });
+    return panel(inner, {
+      tools: buildTools(given.tools, first.model, site, built.assembly),
+      ownText: () => true,
+      needs: everyone(built.assembly.seating),
+    });
   },
   plan: planBlackboard,
   examples: [

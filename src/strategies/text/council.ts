@@ -7,6 +7,7 @@ import { bestByScore } from "../../panel/judging/best-by-score.ts";
 import { closeWith } from "../../panel/closing.ts";
 import type { Putting } from "../../panel/judging/judge.ts";
 import { panel } from "../../panel/panel.ts";
+import { everyone } from "../../panel/seats.ts";
 import { openPatience } from "../../panel/patience.ts";
 import { reviewPeers, type PeerReview } from "../../panel/judging/peers.ts";
 import { noteShown, seated, type Course, type Seated } from "../../panel/rounds.ts";
@@ -144,7 +145,11 @@ export const council = defineStrategy({
   build(options, site) {
     const built = buildCouncil(options, site);
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answer(built, request, call) };
-    return panel(inner, { tools: buildTools(options.tools, built.chair.role.model, site, built.talk.assembly), ownText: () => true });
+    return panel(inner, {
+      tools: buildTools(options.tools, built.chair.role.model, site, built.talk.assembly),
+      ownText: () => true,
+      needs: everyone(built.talk.assembly.seating),
+    });
   },
   plan(options, child) {
     checked(options);

@@ -12,6 +12,7 @@ import { closeWith } from "../../panel/closing.ts";
 import { elect } from "../../panel/voting/election.ts";
 import { flush } from "../../panel/flush.ts";
 import { panel } from "../../panel/panel.ts";
+import { everyone } from "../../panel/seats.ts";
 import { openPatience } from "../../panel/patience.ts";
 import { noteShown, seated, withReply, type Course, type Seated } from "../../panel/rounds.ts";
 import { validatorOf } from "../../panel/schema.ts";
@@ -198,7 +199,11 @@ export const debate = defineStrategy({
     const built = buildDebate(options, site);
     const owner = built.closer?.role.model ?? built.talk.first.model;
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answer(built, request, call) };
-    return panel(inner, { tools: buildTools(options.tools, owner, site, built.talk.assembly), ownText: () => true });
+    return panel(inner, {
+      tools: buildTools(options.tools, owner, site, built.talk.assembly),
+      ownText: () => true,
+      needs: everyone(built.talk.assembly.seating),
+    });
   },
   plan(options, child) {
     checked(options);

@@ -14,7 +14,7 @@ import { openPatience } from "../../panel/patience.ts";
 import type { RepairPrompt } from "../../panel/repair.ts";
 import { hasRoom } from "../../panel/room.ts";
 import { validatorOf } from "../../panel/schema.ts";
-import type { Role, Seating } from "../../panel/seats.ts";
+import { everyone, type Role, type Seating } from "../../panel/seats.ts";
 import { lettersOf, show, type Shown } from "../../panel/showing.ts";
 import { tailOf } from "../../panel/tail.ts";
 import { top, type Ranking } from "../../panel/judging/top.ts";
@@ -167,7 +167,11 @@ export const fuse = defineStrategy({
   build(options, site) {
     const built = buildFuse(options, site);
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answer(built, request, call) };
-    return panel(inner, { tools: buildTools(options.tools, built.writer.model, site, built.assembly), ownText: () => true });
+    return panel(inner, {
+      tools: buildTools(options.tools, built.writer.model, site, built.assembly),
+      ownText: () => true,
+      needs: everyone(built.assembly.seating),
+    });
   },
   plan(options, child) {
     quorumOf(options);

@@ -208,7 +208,11 @@ export const graph = defineStrategy({
     if (!owner) throw new OptionError("nodes", "no node of this graph has a model that writes");
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => teamwork(team, request, call) };
     const joins = team.nodes.get(team.dag.sink)?.role === undefined;
-    return panel(inner, { tools: buildTools(given.tools, owner, site), ownText: () => !joins });
+    return panel(inner, {
+      tools: buildTools(given.tools, owner, site),
+      ownText: () => !joins,
+      needs: [...team.nodes.values()].flatMap(({ role }) => role ?? []),
+    });
   },
   plan: planGraph,
   examples: [

@@ -126,7 +126,11 @@ export const knowledgeCard = defineStrategy({
   build(options, site) {
     const built = buildCards(options, site);
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answer(built, request, call) };
-    return panel(inner, { tools: buildTools(options.tools, built.writer.model, site, built.assembly), ownText: () => true });
+    return panel(inner, {
+      tools: buildTools(options.tools, built.writer.model, site, built.assembly),
+      ownText: () => true,
+      needs: [built.writer],
+    });
   },
   plan(options, child) {
     quorumOf(options);

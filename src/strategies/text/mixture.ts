@@ -3,6 +3,7 @@ import type { Call } from "../../model/call.ts";
 import type { ChatRequest } from "../../model/request.ts";
 import { answerInRounds, type InRounds, type Next } from "../../panel/in-rounds.ts";
 import { panel } from "../../panel/panel.ts";
+import { everyone } from "../../panel/seats.ts";
 import { askAgain, noteShown, type Seated } from "../../panel/rounds.ts";
 import { show } from "../../panel/showing.ts";
 import { withTurn } from "../../panel/turn.ts";
@@ -52,7 +53,11 @@ export const mixture = defineStrategy({
     const base = buildWritten(options, site, prompt);
     const built: InRounds = { ...base, rounds: options.layers - 1, next: (answers, next) => nextLayer(answers, next, base) };
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answerInRounds(built, request, call) };
-    return panel(inner, { tools: buildTools(options.tools, built.writer.model, site, built.assembly), ownText: () => true });
+    return panel(inner, {
+      tools: buildTools(options.tools, built.writer.model, site, built.assembly),
+      ownText: () => true,
+      needs: everyone(built.assembly.seating),
+    });
   },
   plan(options, child) {
     const { layers, members, quorum } = options;

@@ -13,7 +13,7 @@ import { medoid } from "../../panel/voting/medoid.ts";
 import { panel } from "../../panel/panel.ts";
 import { repairOnce, schemaUnsatisfied, type RepairPrompt } from "../../panel/repair.ts";
 import { validatorOf } from "../../panel/schema.ts";
-import type { Role } from "../../panel/seats.ts";
+import { everyone, type Role } from "../../panel/seats.ts";
 import { defineStrategy, OptionError } from "../define.ts";
 import * as shared from "../members.ts";
 import { buildTools, withTools } from "../tool-turns.ts";
@@ -157,7 +157,7 @@ export const mux = defineStrategy({
     const repairPrompt = shared.promptOf(site, "repair", ["reason"]);
     const built: Mux = { options: own, assembly, members: sampled(list, assembly), first, repairPrompt };
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answer(built, request, call) };
-    return panel(inner, { tools: buildTools(tools, first.model, site, assembly), ownText: () => true });
+    return panel(inner, { tools: buildTools(tools, first.model, site, assembly), ownText: () => true, needs: everyone(assembly.seating) });
   },
   plan(own, child) {
     const { list } = checked(own);

@@ -4,6 +4,7 @@ import type { ChatRequest } from "../../model/request.ts";
 import { shownText } from "../../panel/candidates.ts";
 import { answerInRounds, type InRounds, type Next } from "../../panel/in-rounds.ts";
 import { panel } from "../../panel/panel.ts";
+import { everyone } from "../../panel/seats.ts";
 import { fencedReviews, review, type Review, type Reviewing } from "../../panel/judging/reviews.ts";
 import { askAgain, withReply, type Seated } from "../../panel/rounds.ts";
 import { defineStrategy, OptionError } from "../define.ts";
@@ -98,7 +99,11 @@ export const peerReview = defineStrategy({
     const base = buildWritten(options, site, shared.promptOf(site, "closing", ["candidates"], ["nonce"]));
     const built: InRounds = { ...base, rounds: options.rounds, next: (answers, next) => nextRound(answers, next, revising) };
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answerInRounds(built, request, call) };
-    return panel(inner, { tools: buildTools(options.tools, built.writer.model, site, built.assembly), ownText: () => true });
+    return panel(inner, {
+      tools: buildTools(options.tools, built.writer.model, site, built.assembly),
+      ownText: () => true,
+      needs: everyone(built.assembly.seating),
+    });
   },
   plan(options, child) {
     const reviews = reviewsOf(options);

@@ -5,6 +5,7 @@ import type { ChatRequest } from "../../model/request.ts";
 import type { Assembly } from "../../panel/assemble.ts";
 import { planQuestions } from "../../panel/judging/judge.ts";
 import { panel } from "../../panel/panel.ts";
+import { everyone } from "../../panel/seats.ts";
 import { pluralAnswer, type Plural } from "../../panel/plural/plural.ts";
 import { defineStrategy, OptionError, type BuildSite, type Node } from "../define.ts";
 import * as shared from "../members.ts";
@@ -157,7 +158,11 @@ export const pluralism = defineStrategy({
     };
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => pluralAnswer(built, request, call) };
     const sampled = given.mode === "distributional" && given.answer === "sampled";
-    return panel(inner, { tools: buildTools(tools, built.writer.model, site, built.assembly), ownText: () => !sampled });
+    return panel(inner, {
+      tools: buildTools(tools, built.writer.model, site, built.assembly),
+      ownText: () => !sampled,
+      needs: [...everyone(seating), built.writer],
+    });
   },
   plan: planPluralism,
   examples: [

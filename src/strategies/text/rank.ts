@@ -12,7 +12,7 @@ import { panel } from "../../panel/panel.ts";
 import { openPatience } from "../../panel/patience.ts";
 import { repairOnce, schemaUnsatisfied, type RepairPrompt } from "../../panel/repair.ts";
 import { validatorOf } from "../../panel/schema.ts";
-import type { Role, Seating } from "../../panel/seats.ts";
+import { everyone, type Role, type Seating } from "../../panel/seats.ts";
 import { defineStrategy, node, OptionError, type BuildSite, type Node } from "../define.ts";
 import * as shared from "../members.ts";
 import { buildTools, withTools } from "../tool-turns.ts";
@@ -184,7 +184,11 @@ export const rank = defineStrategy({
       repairPrompt: shared.promptOf(site, "repair", ["reason"]),
     };
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answer(built, request, call) };
-    return panel(inner, { tools: buildTools(tools, first.model, site, built.assembly), ownText: () => true });
+    return panel(inner, {
+      tools: buildTools(tools, first.model, site, built.assembly),
+      ownText: () => true,
+      needs: everyone(built.assembly.seating),
+    });
   },
   plan(own, child) {
     check(own);

@@ -16,7 +16,7 @@ import { openPatience } from "../../panel/patience.ts";
 import { recalibrated } from "../../panel/voting/recalibrate.ts";
 import { noteShown, seated, withReply, type Course, type Seated } from "../../panel/rounds.ts";
 import { validatorOf, type Validator } from "../../panel/schema.ts";
-import { withSettings } from "../../panel/seats.ts";
+import { everyone, withSettings } from "../../panel/seats.ts";
 import { talkOn, type Standing, type Talked } from "../../panel/standing.ts";
 import { tellingOf, type Telling } from "../../panel/voting/telling.ts";
 import { noteUncompared } from "../../panel/voting/uncompared.ts";
@@ -181,7 +181,11 @@ export const reconcile = defineStrategy({
   build(options, site) {
     const table = buildTable(options, site);
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answer(table, request, call) };
-    return panel(inner, { tools: buildTools(options.tools, table.talk.first.model, site, table.talk.assembly), ownText: () => false });
+    return panel(inner, {
+      tools: buildTools(options.tools, table.talk.first.model, site, table.talk.assembly),
+      ownText: () => false,
+      needs: everyone(table.talk.assembly.seating),
+    });
   },
   plan(options, child) {
     checked(options);

@@ -5,7 +5,7 @@ import { shownText } from "../../panel/candidates.ts";
 import { answerInRounds, type InRounds, type Next } from "../../panel/in-rounds.ts";
 import { panel } from "../../panel/panel.ts";
 import { askAgain, noteShown, withReply, type Seated } from "../../panel/rounds.ts";
-import type { Place } from "../../panel/seats.ts";
+import { everyone, type Place } from "../../panel/seats.ts";
 import { show } from "../../panel/showing.ts";
 import { defineStrategy } from "../define.ts";
 import * as shared from "../members.ts";
@@ -70,7 +70,11 @@ export const refine = defineStrategy({
     const base = buildWritten(options, site, shared.promptOf(site, "closing", ["candidates"], ["nonce"]));
     const built: InRounds = { ...base, rounds: options.rounds, next: (answers, next) => nextRound(answers, next, refining) };
     const inner = { name: site.name, stream: (request: ChatRequest, call: Call) => answerInRounds(built, request, call) };
-    return panel(inner, { tools: buildTools(options.tools, built.writer.model, site, built.assembly), ownText: () => true });
+    return panel(inner, {
+      tools: buildTools(options.tools, built.writer.model, site, built.assembly),
+      ownText: () => true,
+      needs: everyone(built.assembly.seating),
+    });
   },
   plan(options, child) {
     readEachOther(options);

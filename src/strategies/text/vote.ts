@@ -19,7 +19,7 @@ import { openPatience } from "../../panel/patience.ts";
 import { isPattern } from "../../panel/pattern.ts";
 import { repairOnce, schemaUnsatisfied, type RepairPrompt } from "../../panel/repair.ts";
 import { validatorOf } from "../../panel/schema.ts";
-import type { Place, Role, Seating } from "../../panel/seats.ts";
+import { everyone, type Place, type Role, type Seating } from "../../panel/seats.ts";
 import { settleTie } from "../../panel/voting/tie.ts";
 import { readWeights } from "../../panel/voting/weights.ts";
 import { defineStrategy, node, OptionError, type BuildSite } from "../define.ts";
@@ -259,6 +259,7 @@ export const vote = defineStrategy({
     return panel(inner, {
       tools: buildTools(options.tools, first.model, site, built.assembly),
       ownText: (request) => !merges(options, ruleFor(options, request)),
+      needs: everyone(built.assembly.seating),
     });
   },
   plan(options, child) {

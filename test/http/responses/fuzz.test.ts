@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { validateError } from "../../support/stream-validator.ts";
 import { chunkStream, sse } from "../../support/upstream.ts";
 import { responseEvents, says, startResponses, wrongEvents, wrongResponse } from "./answering.ts";
-import { hostile, mutated, pathsOf } from "./mutation.ts";
+import { hostile, mutated, pathsOf } from "../../support/mutation.ts";
 
 const valid = {
   model: "up/a",

@@ -119,7 +119,7 @@ test.each<readonly [string, Script, string]>([
 test("what is refused by name asks nobody", async () => {
   const started = await start(answering(plain));
   const { error } = await read(started.instance.chat("claude-sonnet-4-5").stream(newRequest({ n: 2 }), started.call));
-  expect([error?.code, error?.details.param, started.upstream.requests.length]).toEqual(["unsupported_parameter", "n", 0]);
+  expect([error?.code, error?.details.param, started.upstream.requests.length]).toEqual(["incapable", "n", 0]);
   expect(started.call.span.sent).toBeUndefined();
 });
 

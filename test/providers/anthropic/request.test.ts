@@ -29,7 +29,7 @@ function refused(fields: Fields): string | undefined {
   try {
     write(fields);
   } catch (thrown) {
-    if (thrown instanceof GatewayError && thrown.code === "unsupported_parameter") return thrown.details.param;
+    if (thrown instanceof GatewayError && thrown.code === "incapable") return thrown.details.param;
     throw thrown;
   }
   return undefined;
@@ -478,7 +478,7 @@ test("whatever JSON the fields are, the request is written or refused by name", 
         bodyOf(write({ messages, ...rest }, model));
       } catch (thrown) {
         expect(thrown).toBeInstanceOf(GatewayError);
-        expect((thrown as GatewayError).code).toBe("unsupported_parameter");
+        expect((thrown as GatewayError).code).toBe("incapable");
       }
     }),
     { numRuns: 500 },

@@ -424,7 +424,7 @@ describe("a request", () => {
     ],
   ])("A-LOG-03, A-MM-02 refuses %j by name, before anything is sent", async ([fields, param]) => {
     const { fail, upstream } = await start(whole());
-    expect((await fail(fields)).error).toMatchObject({ code: "unsupported_parameter", details: { param } });
+    expect((await fail(fields)).error).toMatchObject({ code: "incapable", details: { param } });
     expect(upstream.requests).toHaveLength(0);
   });
 });

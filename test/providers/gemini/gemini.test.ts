@@ -367,7 +367,7 @@ describe("a request", () => {
   ])("refuses %j by name, before anything is sent", async ([fields, param]) => {
     const started = await start(okay);
     const { error } = await started.fail(fields);
-    expect(error).toMatchObject({ code: "unsupported_parameter", details: { param } });
+    expect(error).toMatchObject({ code: "incapable", details: { param } });
     expect(started.path()).toBeUndefined();
   });
 
@@ -481,7 +481,7 @@ describe("a signature of thoughts", () => {
 });
 
 describe("an answer", () => {
-  test("is read whole", async () => {
+  test("A-USG-02 is read whole, with what was used", async () => {
     const started = await start(
       json(200, {
         ...whole(),
@@ -495,7 +495,6 @@ describe("an answer", () => {
       }),
     );
     const [finish] = await started.ask({}, unary);
-    // A-USG-02
     const usage = { promptTokens: 50, cachedTokens: 30, completionTokens: 16, reasoningTokens: 11 };
     expect(finish).toEqual({
       type: "finish",

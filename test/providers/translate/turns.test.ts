@@ -14,7 +14,7 @@ function refusal(act: () => unknown): string | undefined {
   try {
     act();
   } catch (thrown) {
-    if (thrown instanceof GatewayError && thrown.code === "unsupported_parameter") return thrown.details.param;
+    if (thrown instanceof GatewayError && thrown.code === "incapable") return thrown.details.param;
     throw thrown;
   }
   return undefined;

@@ -4,7 +4,6 @@ import { GatewayError } from "../../../model/errors.ts";
 const names: readonly (readonly [RegExp, string])[] = [
   [/^messages\b.*$/s, "prompt"],
   [/^top_logprobs$/, "logprobs"],
-  [/^max_completion_tokens$/, "max_tokens"],
 ];
 
 /** An error that blames a field of the chat inside, in the words of a text completion. */

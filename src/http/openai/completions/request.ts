@@ -2,14 +2,17 @@ import { change, chatRequest, type ChatBody, type ChatRequest, type Source } fro
 import { checkChatBody } from "../check.ts";
 import { checkBody, fail, isCount, isObject, isPresent, unsupported, type Json } from "../passage-body.ts";
 
-/** As many as `n` may be. */
-const MOST_CHOICES = 128;
+/** What the OpenAI API takes at once. */
+const MOST_PROMPTS = 2048;
+/** Chats for one request: as many as `n` may be. */
+const MOST_CHATS = 128;
 
 const likeChat = [
   "temperature",
   "top_p",
   "n",
   "stop",
+  "max_completion_tokens",
   "frequency_penalty",
   "presence_penalty",
   "logit_bias",
@@ -25,6 +28,8 @@ const chatOnly = ["tools", "tool_choice", "functions", "function_call", "audio",
 export interface TextAsked {
   /** The client's body, for a server that completes text by itself. */
   readonly request: ChatRequest;
+  /** How many prompts there are. */
+  readonly prompts: number;
   /** The prompts; undefined for tokens. */
   readonly texts: readonly string[] | undefined;
   /** Answers to each prompt. */
@@ -71,11 +76,13 @@ export function readText(parsed: unknown, source: Source): TextAsked {
   if (isPresent(echo) && typeof echo !== "boolean") fail("echo", "expected a boolean");
   if (isPresent(suffix) && typeof suffix !== "string") fail("suffix", "expected a string");
   if (isObject(options) && stream !== true) fail("stream_options", "it needs stream: true");
-  if (count * n > MOST_CHOICES) fail(count > 1 ? "prompt" : "n", `expected at most ${MOST_CHOICES} answers in all`);
+  const told = isObject(options) ? options["include_usage"] : undefined;
+  if (isPresent(told) && typeof told !== "boolean") fail("stream_options.include_usage", "expected a boolean");
+  if (count > MOST_PROMPTS) fail("prompt", `expected at most ${MOST_PROMPTS} prompts`);
   // Limits count answers; what goes out is the client's bytes.
   const inner = { ...body, messages: [], n: count * n } as unknown as ChatBody;
   const { logprobs: top } = body;
-  return { request: chatRequest(inner, source), texts, n, top: isCount(top, 0) ? top : undefined };
+  return { request: chatRequest(inner, source), prompts: count, texts, n, top: isCount(top, 0) ? top : undefined };
 }
 
 /** What a chat can not do with a prompt. */
@@ -96,6 +103,8 @@ export function toChats({ request, texts, n, top }: TextAsked, name: string): re
   const { n: _, ...body } = request.body;
   refuseNative(body, n, name);
   if (!texts) unsupported("prompt", `'${name.slice(0, 200)}' answers as a chat, which takes text and no tokens`);
+  if (texts.length * n > MOST_CHATS)
+    unsupported("prompt", `'${name.slice(0, 200)}' answers each prompt as a chat, and takes at most ${MOST_CHATS} in a request`);
   const own = chatRequest(n === 1 ? body : { ...body, n }, source);
   const edits = {
     prompt: undefined,

@@ -2,9 +2,9 @@ import type { Identity } from "../../../model/call.ts";
 import type { Completion } from "../../../model/completion.ts";
 import type { Delta, FinishReason, TokenLogprob } from "../../../model/events.ts";
 import { latin1Json } from "../../../model/latin1.ts";
+import { textLength, textLogprobs, type TextLogprobs } from "../../../model/text-logprobs.ts";
 import type { Usage } from "../../../model/usage.ts";
 import { wireUsage } from "../usage.ts";
-import { textLength, textLogprobs, type TextLogprobs } from "./logprobs.ts";
 
 interface TextChoice {
   readonly text: string;
@@ -101,8 +101,8 @@ export class TextWriter {
   }
 
   /** A frame without content for proxies that cut streams of comments. */
-  idle(): string {
-    return this.#chunk({ text: "", index: 0, logprobs: null, finish_reason: null });
+  idle(index: number): string {
+    return this.#chunk({ text: "", index, logprobs: null, finish_reason: null });
   }
 
   #frame(part: Part): string {

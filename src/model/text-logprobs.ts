@@ -1,4 +1,4 @@
-import type { TokenLogprob } from "../../../model/events.ts";
+import type { TokenLogprob } from "./events.ts";
 
 /** Log-probabilities as text completions have them: columns, and maps by token. */
 export interface TextLogprobs {

@@ -1,6 +1,7 @@
+/** Bodies that are wrong somewhere, for fuzz tests. */
 import * as fc from "fast-check";
 
-export type Path = readonly (string | number)[];
+type Path = readonly (string | number)[];
 
 /** The place of every value in a body, its own included. */
 export function pathsOf(value: unknown, at: Path = []): Path[] {
@@ -11,7 +12,7 @@ export function pathsOf(value: unknown, at: Path = []): Path[] {
 
 const nested = (depth: number) => Array.from({ length: depth }).reduce<unknown>((inner) => [inner], 0);
 
-/** What nobody expects. */
+/** What nobody expects where it stands. */
 export const hostile = fc.oneof(
   fc.constantFrom<unknown>(null, true, "", 0, -1, 1e308, 0.5, [], {}, [null], [{}], "\ud800", "x".repeat(10_000), nested(150), nested(300)),
   fc.constantFrom<unknown>({ type: "message" }, { type: "reasoning", encrypted_content: "chorale.1.e30" }, { id: "rs_1" }, { id: "msg_1" }),
