@@ -58,7 +58,7 @@ export async function buildCatalog(config: Config, deps: CatalogDeps): Promise<C
   const registries = deps.registries ?? allRegistries;
   const problems: Problem[] = [];
   const warn = (message: string) => deps.warn(message);
-  const providers = buildProviders(config, {
+  const providers = await buildProviders(config, {
     pools: deps.pools,
     clock: deps.clock,
     registries,

@@ -22,16 +22,20 @@ export interface ProviderDeps {
 }
 
 /** Builds every provider of the config; one that can not be built leaves its problems behind. */
-export function buildProviders(config: Config, deps: ProviderDeps): ReadonlyMap<string, Provided> {
+export async function buildProviders(config: Config, deps: ProviderDeps): Promise<ReadonlyMap<string, Provided>> {
   const built = new Map<string, Provided>();
   for (const [name, entry] of Object.entries(config.providers)) {
-    const provided = buildProvider(name, entry, { config, deps });
+    const provided = await buildProvider(name, entry, { config, deps });
     if (provided) built.set(name, provided);
   }
   return built;
 }
 
-function buildProvider(name: string, entry: ProviderEntry, { config, deps }: { config: Config; deps: ProviderDeps }): Provided | undefined {
+async function buildProvider(
+  name: string,
+  entry: ProviderEntry,
+  { config, deps }: { config: Config; deps: ProviderDeps },
+): Promise<Provided | undefined> {
   const { origin } = config;
   const { registries, problems } = deps;
   const path = ["providers", name];
@@ -59,7 +63,7 @@ function buildProvider(name: string, entry: ProviderEntry, { config, deps }: { c
   if (!common.ok) problems.push(...common.problems);
   if (!options.ok) problems.push(...options.problems);
   if (!common.ok || !options.ok || !retried) return undefined;
-  const instance = tryToBuild(
+  const instance = await tryToBuild(
     () => provider.build(options.value, { name, pools: deps.pools, clock: deps.clock }),
     (message) => {
       problems.push(problemAt(origin, path, message));
@@ -69,9 +73,12 @@ function buildProvider(name: string, entry: ProviderEntry, { config, deps }: { c
 }
 
 /** A provider refuses options that are each legal but not together by throwing. */
-function tryToBuild(build: () => ProviderInstance, refuse: (message: string) => void): ProviderInstance | undefined {
+async function tryToBuild(
+  build: () => ProviderInstance | Promise<ProviderInstance>,
+  refuse: (message: string) => void,
+): Promise<ProviderInstance | undefined> {
   try {
-    return build();
+    return await build();
   } catch (thrown) {
     refuse(thrown instanceof Error ? thrown.message : "it can not be built");
     return undefined;

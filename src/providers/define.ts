@@ -76,13 +76,16 @@ export interface Provider<Options = unknown> {
   readonly summary: string;
   /** Strict; all defaults stand here. */
   readonly options: z.ZodType<Options>;
-  build(options: Options, site: ProviderSite): ProviderInstance;
+  build(options: Options, site: ProviderSite): ProviderInstance | Promise<ProviderInstance>;
 }
 
-/** Declares a provider; the types of its options follow from the schema. */
-export function defineProvider<Schema extends z.ZodType>(
-  provider: Omit<Provider<z.output<Schema>>, "options"> & { readonly options: Schema },
-): Provider {
+/** Declares a provider; the types of its options, and whether it is there at once, follow from what is given. */
+export function defineProvider<Schema extends z.ZodType, Built extends ReturnType<Provider["build"]>>(
+  provider: Omit<Provider, "options" | "build"> & {
+    readonly options: Schema;
+    build(options: z.output<Schema>, site: ProviderSite): Built;
+  },
+): Omit<Provider, "build"> & { build(options: unknown, site: ProviderSite): Built } {
   // The registry holds providers of all option types; each is only ever given what its own schema parsed.
-  return provider;
+  return provider as unknown as Omit<Provider, "build"> & { build(options: unknown, site: ProviderSite): Built };
 }

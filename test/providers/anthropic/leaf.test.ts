@@ -21,7 +21,7 @@ async function start(script: Script, given: Partial<Call> = {}, options: object 
   const upstream = await startUpstream({ "*": script }, onTestFinished);
   const pools = openPools();
   onTestFinished(() => pools.close());
-  const instance = anthropic.build(anthropic.options.parse({ baseUrl: upstream.url, apiKey: "sk-ant", ...options }), {
+  const instance = await anthropic.build(anthropic.options.parse({ baseUrl: upstream.url, apiKey: "sk-ant", ...options }), {
     name: "up",
     pools,
     clock: systemClock,
@@ -137,10 +137,10 @@ describe("options", () => {
     expect([bound, thinking, temperature]).toEqual([77, { type: "adaptive", display: "summarized" }, undefined]);
   });
 
-  test("have an address of their own, whose prices are listed", () => {
+  test("have an address of their own, whose prices are listed", async () => {
     const pools = openPools();
     onTestFinished(() => pools.close());
-    const instance = anthropic.build(anthropic.options.parse({ apiKey: "k" }), { name: "up", pools, clock: systemClock });
+    const instance = await anthropic.build(anthropic.options.parse({ apiKey: "k" }), { name: "up", pools, clock: systemClock });
     expect(instance.pricedAs).toBe("anthropic");
     expect(instance.capabilities("claude-opus-5")).toEqual({ schema: true, tools: true, images: true, logprobs: false, choices: "one" });
     expect(instance.capabilities("claude-3-haiku-20240307")).toMatchObject({ schema: false });

@@ -25,7 +25,7 @@ async function start(script: Script, model = CLAUDE, options: object = { apiKey:
   const pools = openPools();
   onTestFinished(() => pools.close());
   const parsed = bedrock.options.parse({ region: "us-east-1", baseUrl: upstream.origin, ...options });
-  const instance = bedrock.build(parsed, { name: "bed", pools, clock: systemClock });
+  const instance = await bedrock.build(parsed, { name: "bed", pools, clock: systemClock });
   let call: Call = newCall();
   const run = (fields: Partial<ChatBody> = {}, given: Partial<Call> = {}) => {
     call = newCall({ clock: systemClock, ...given });

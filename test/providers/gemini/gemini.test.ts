@@ -29,7 +29,7 @@ async function start(script: Script, model = MODEL): Promise<Started> {
   const upstream = await startUpstream({ "*": script }, onTestFinished);
   const pools = openPools();
   onTestFinished(() => pools.close());
-  const instance = gemini.build(gemini.options.parse({ baseUrl: `${upstream.origin}/v1beta`, apiKey: "AIzaKey" }), {
+  const instance = await gemini.build(gemini.options.parse({ baseUrl: `${upstream.origin}/v1beta`, apiKey: "AIzaKey" }), {
     name: "gem",
     pools,
     clock: systemClock,
