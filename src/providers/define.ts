@@ -87,5 +87,5 @@ export function defineProvider<Schema extends z.ZodType, Built extends ReturnTyp
   },
 ): Omit<Provider, "build"> & { build(options: unknown, site: ProviderSite): Built } {
   // The registry holds providers of all option types; each is only ever given what its own schema parsed.
-  return provider as unknown as Omit<Provider, "build"> & { build(options: unknown, site: ProviderSite): Built };
+  return provider as Omit<Provider, "build"> & { build(options: unknown, site: ProviderSite): Built };
 }
