@@ -8,6 +8,9 @@ const auto: AnswerRule = { kind: "auto" };
 const SAME: Readonly<Record<string, readonly string[]>> = {
   "a whole number": ["42", "42.", "42.0", "**42**", "forty-two", tex`\boxed{42}`, "<answer>42</answer>", "#### 42", "6 * 7 = 42", "４２"],
   "a large number": ["1234567.5", "1,234,567.5", "1.234.567,5", "1 234 567,5", "1'234'567.5", tex`1{,}234{,}567.5`, "1.2345675e6"],
+  "a number of 16 digits": ["1234567890123456", "The answer is 1234567890123456.", tex`\boxed{1234567890123456}`, "1,234,567,890,123,456"],
+  "a number of 20 digits": ["12345678901234567890", "It is 12345678901234567890.", tex`\boxed{12345678901234567890}`, "**12345678901234567890**"],
+  "a negative number of 20 digits": ["-12345678901234567890", "The answer is -12345678901234567890.", tex`\boxed{-12345678901234567890}`],
   "Indian groups": ["1234567", "12,34,567", "1,234,567"],
   "a fraction that ends": ["3/4", "0.75", "0,75", ".75", tex`\frac{3}{4}`, tex`\tfrac34`, tex`\dfrac{6}{8}`, "¾", "three quarters"],
   "a fraction that does not end": ["1/3", "2/6", tex`\frac{1}{3}`, "one third", "⅓"],

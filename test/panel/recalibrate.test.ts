@@ -33,10 +33,20 @@ test.each<readonly [string, string, number | undefined]>([
   // An impossible confidence is none, but no part of the answer.
   ["It is 4.\nConfidence: 250", "It is 4.", undefined],
   ["It is 4.\nConfidence: 140%", "It is 4.", undefined],
-  // Not at the end, not on a line of its own, not a number: part of the answer.
+  ["It is 4.\nConfidence: -0.8", "It is 4.", undefined],
+  ["It is 4.\nConfidence: -.8", "It is 4.", undefined],
+  // Nor are words or a range, which are no part of the answer either.
+  ["It is 4.\nConfidence: high", "It is 4.", undefined],
+  ["It is 4.\n**Confidence:** very high, I am sure", "It is 4.", undefined],
+  ["It is 4.\nConfidence: 0.8-0.9", "It is 4.", undefined],
+  ["It is 4.\nConfidence: <number>", "It is 4.", undefined],
+  ["It is 4.\nConfidence:", "It is 4.", undefined],
+  ["It is 4.\nConfidence: high (0.9)", "It is 4.", 0.9],
+  ["It is 4.\nConfidence: about 90 %", "It is 4.", 0.9],
+  // Not at the end, not on a line of its own, too long for a confidence: part of the answer.
   ["Confidence: 0.9\nIt is 4.", "Confidence: 0.9\nIt is 4.", undefined],
   ["My self-confidence: 5", "My self-confidence: 5", undefined],
-  ["It is 4.\nConfidence: high", "It is 4.\nConfidence: high", undefined],
+  [`It is 4.\nConfidence: ${"so ".repeat(14)}`, `It is 4.\nConfidence: ${"so ".repeat(14)}`, undefined],
   ["It is 4.", "It is 4.", undefined],
   ["", "", undefined],
 ])("of %j the answer is %j and the confidence %s", (text, answer, confidence) => {

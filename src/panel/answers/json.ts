@@ -54,11 +54,16 @@ function canonical(value: unknown, depth: number): string | undefined {
   return `{${parts.join(",")}}`;
 }
 
+/** An object or an array. A number of many digits is an object here only. */
+function isStructure(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !(value instanceof Digits);
+}
+
 function read(text: string): JsonFound | undefined {
   const parsed = parse(text);
   if (parsed === undefined) return undefined;
   const key = canonical(parsed.value, 0);
-  return key === undefined ? undefined : { key, shown: text, structured: typeof parsed.value === "object" && parsed.value !== null };
+  return key === undefined ? undefined : { key, shown: text, structured: isStructure(parsed.value) };
 }
 
 /** What a text that is JSON and nothing else is compared by; undefined when it is none. */

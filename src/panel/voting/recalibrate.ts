@@ -10,9 +10,11 @@ export function recalibrated(confidence: number): number {
   return confidence > 0.6 ? 0.3 : 0.1;
 }
 
-/** The last line of an answer: `Confidence: 0.85`, `**Confidence:** 85%`. */
-const LINE =
-  /(?:^|\n)[ \t]*[*_`#>]*[ \t]*confidence[*_`]*[ \t]*[:=：][ \t*_`]*(\d+(?:[.,]\d+)?|[.,]\d+)[ \t]*(%|\/[ \t]*(?:100?|1)\b)?[^\n\d]{0,20}\s*$/iu;
+/** The last line of an answer: `Confidence: 0.85`, `**Confidence:** 85%`, `Confidence: high`. A longer one is prose. */
+const LINE = /(?:^|\n)[ \t]*[*_`#>]*[ \t]*confidence[*_`]*[ \t]*[:=：]([^\n]{0,40})\s*$/iu;
+
+/** The one number in it, which is not negative, and its unit. */
+const NUMBER = /^\D{0,20}(?<![-−.,])(\d+(?:[.,]\d+)?|[.,]\d+)[ \t]*(%|\/[ \t]*(?:100?|1)\b)?\D{0,20}$/u;
 
 /** An answer without the line that tells its confidence, and that confidence. */
 export interface Confident {
@@ -30,10 +32,13 @@ export function toShare(written: string, unit: string): number | undefined {
   return share <= 1 ? share : undefined;
 }
 
-/** Takes the confidence off the end of an answer. A line that tells an impossible one is taken off too. */
+/** Takes the confidence off the end of an answer. A line that tells none that can be read is taken off too: nobody asked for it but us. */
 export function takeConfidence(text: string): Confident {
   const found = LINE.exec(text.slice(-200));
   if (!found) return { text, confidence: undefined };
-  const length = text.length - found[0].length;
-  return { text: text.slice(0, length).trimEnd(), confidence: toShare(found[1] ?? "", (found[2] ?? "").replaceAll(/\s/g, "")) };
+  const [, written, unit = ""] = NUMBER.exec(found[1] ?? "") ?? [];
+  return {
+    text: text.slice(0, text.length - found[0].length).trimEnd(),
+    confidence: written === undefined ? undefined : toShare(written, unit.replaceAll(/\s/g, "")),
+  };
 }

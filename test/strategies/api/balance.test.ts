@@ -111,7 +111,22 @@ describe("balance", () => {
     const plan = (options: object) => planNode({ kind: "balance", members: ["a", "b", "c"], ...options }, strategies).plan;
     expect(plan({})).toMatchObject({ calls: [1, 1], depth: 1, tail: "a or b or c" });
     expect(plan({ failover: 1 })).toMatchObject({ calls: [1, 2], depth: 2 });
-    expect(plan({ failover: 9 })).toMatchObject({ calls: [1, 3], depth: 3 });
+    expect(plan({ failover: 2 })).toMatchObject({ calls: [1, 3], depth: 3 });
+  });
+
+  test("refuses to ask more members than there are", () => {
+    const refused: unknown = expect.objectContaining({ name: "OptionError", at: "failover" });
+    const node: Node = { kind: "balance", members: ["a", "b"], failover: 2 };
+    expect(() => planNode(node, strategies)).toThrow(refused as Error);
+    expect(() => buildNode(node, (name) => new FakeModel(name), strategies)).toThrow(refused as Error);
+    expect(() => planNode({ ...node, members: ["a"], failover: 1 }, strategies)).toThrow("leave it out");
+  });
+
+  test("refuses a fading where nothing is measured", () => {
+    const node: Node = { kind: "balance", members: ["a", "b"], by: "cost", decayMs: 1_000 };
+    expect(() => buildNode(node, (name) => new FakeModel(name), strategies)).toThrow(
+      expect.objectContaining({ name: "OptionError", at: "decayMs" }) as Error,
+    );
   });
 
   test("refuses a weight that would do nothing", () => {

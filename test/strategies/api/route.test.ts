@@ -406,6 +406,8 @@ describe("by embedding", () => {
   test("does not start with what it can not know", () => {
     expect(refusal({ ...options, labelled: "nowhere.jsonl" }).at).toBe("labelled");
     expect(refusal({ ...options, members: ["a", "a"] })).toMatchObject({ at: "members[1]" });
+    expect(refusal({ ...options, method: "clusters", clusters: 2 })).toMatchObject({ at: "k" });
+    expect(refusal({ ...options, clusters: 2 })).toMatchObject({ at: "clusters" });
     expect(refusal({ ...options, members: ["a", { kind: "retry", model: "b" }] })).toMatchObject({ at: "members[1]" });
     expect(refusal({ ...options, alpha: 0.5 }, { prices: { a: 1 } })).toMatchObject({ at: "alpha" });
   });

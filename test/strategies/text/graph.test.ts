@@ -491,6 +491,7 @@ describe("a graph that can not be is refused at boot, with its place", () => {
     ["both", { one: a, two: { model: "a", join: "", inputs: ["one"] } }, {}, "nodes.two.join", /one or the other/],
     ["a part for nobody", { one: a, two: { join: "", inputs: ["one"], prompt: "x" } }, {}, "nodes.two.prompt", /goes with a `model`/],
     ["no nodes", {}, {}, "nodes", /at least one/],
+    ["turns without a verdict", { one: a }, { turns: 2 }, "turns", /a node with `verify`/],
     ["too many nodes", Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`n${i}`, a])), {}, "nodes", /at most 32/],
     [
       "a place that nobody fills",

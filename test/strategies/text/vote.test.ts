@@ -732,6 +732,10 @@ describe("nesting and config", () => {
     [{ kind: "vote" }, "members"],
     [{ kind: "vote", members: ["a"], answer: "regex" }, "pattern"],
     [{ kind: "vote", members: ["a"], pattern: "x" }, "pattern"],
+    [{ kind: "vote", members: ["a"], answer: "number", json: "fields" }, "json"],
+    [{ kind: "vote", members: ["a"], abstainText: "Not sure." }, "abstainText"],
+    [{ kind: "vote", members: ["a"], maxCandidateTokens: 100 }, "maxCandidateTokens"],
+    [{ kind: "vote", members: ["a"], answer: "semantic", embedder: "e", maxCandidateTokens: 100 }, "maxCandidateTokens"],
     [{ kind: "vote", members: ["a"], tools: { policy: "refuse", owner: "b" } }, "tools.owner"],
   ])("refuses %j", (node, at) => {
     const build = () => buildNode(node, (name) => new FakeModel(name), strategies);
