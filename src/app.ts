@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { GatewayError, toGatewayError } from "./model/errors.ts";
+import { logAccess } from "./http/access.ts";
 import { ChatRoute, chatDialect } from "./http/chat.ts";
 import { completionsDialect } from "./http/completions.ts";
 import type { Dialect, Reading } from "./http/dialect.ts";
@@ -10,7 +11,7 @@ import { embeddingsDialect } from "./http/embeddings.ts";
 import { sendError } from "./http/errors.ts";
 import { isMessagesPath, sendMessagesError } from "./http/anthropic/errors.ts";
 import { explainChat } from "./http/explain.ts";
-import { getEntered, setEntered, type Door } from "./http/door.ts";
+import { getEntered, setEntered, type Door, type Served } from "./http/door.ts";
 import { errorBody } from "./http/errors.ts";
 import { health, ready } from "./http/health.ts";
 import { countTokens, messagesDialect } from "./http/messages.ts";
@@ -18,7 +19,7 @@ import { getModel, listModels } from "./http/models.ts";
 import { moderationsDialect } from "./http/moderations.ts";
 import { rerankDialect } from "./http/rerank.ts";
 import { getRequest } from "./http/requests.ts";
-import { newRequestId } from "./http/request-id.ts";
+import { newRequestId, requestIdIn } from "./http/request-id.ts";
 import { deleteResponse, getResponse, listInputItems, responsesDialect } from "./http/responses.ts";
 import { version } from "./version.ts";
 
@@ -39,6 +40,9 @@ function pathOf({ url = "/" }: IncomingMessage): string {
   return query < 0 ? url : url.slice(0, query);
 }
 
+/** The framework's codes for a path that it can not take: escapes that mean nothing, a part that is too long. */
+const addressCodes = new Set(["FST_ERR_BAD_URL", "FST_ERR_MAX_PARAM_LENGTH"]);
+
 /** Whatever went wrong before a route could answer, as one of our errors. */
 function doorError(thrown: FastifyError | Error): GatewayError {
   const code = "code" in thrown ? thrown.code : "";
@@ -46,15 +50,29 @@ function doorError(thrown: FastifyError | Error): GatewayError {
   if (thrown instanceof GatewayError) return thrown;
   if (status === 413) return new GatewayError("payload_too_large", "The request body is larger than this gateway allows.");
   if (status === 415) return new GatewayError("unsupported_media_type", "Send the request as application/json.");
-  if (status >= 400 && status < 500)
-    return new GatewayError("invalid_request", code === "" ? "The request is not valid." : `The request is not valid (${code}).`);
+  if (addressCodes.has(code)) return new GatewayError("invalid_request", "The path of this request is not valid.");
+  if (status >= 400 && status < 500) return new GatewayError("invalid_request", "The request is not valid.");
   return toGatewayError(thrown);
 }
 
-/** Answers with an error in the shape that this path's clients read. */
-function refuse(raw: IncomingMessage, reply: ServerResponse, error: GatewayError, headers: readonly string[]): void {
-  const send = isMessagesPath(pathOf(raw)) ? sendMessagesError : sendError;
+interface Refused {
+  readonly raw: IncomingMessage;
+  readonly reply: ServerResponse;
+  readonly error: GatewayError;
+  readonly headers: readonly string[];
+}
+
+/** Answers with an error in the shape that this path's clients read, and logs it: nobody else will. */
+function refuse(door: Door, { raw, reply, error, headers }: Refused): void {
+  const path = pathOf(raw);
+  const send = isMessagesPath(path) ? sendMessagesError : sendError;
   send(reply, error, headers);
+  const requestId = requestIdIn(headers);
+  if (error.code === "internal") {
+    const { cause } = error;
+    door.log.warn({ requestId, cause: cause instanceof Error ? cause.stack : String(cause) }, "a route failed");
+  }
+  logAccess(door, raw, { requestId, path, status: error.status, error });
 }
 
 /** Who asks, as `authorization` says it; clients of Anthropic's API may send the key alone. */
@@ -103,18 +121,26 @@ function headerOf({ headers }: IncomingMessage, name: string): string | undefine
   return Array.isArray(value) ? value.join(", ") : value;
 }
 
+/** Headers that every answer to a request carries, flat. */
+function headersOf({ cors }: Served, raw: IncomingMessage, requestId: string): string[] {
+  const headers = ["x-request-id", requestId, "x-chorale-version", version];
+  for (const header of cors(raw)) headers.push(header);
+  return headers;
+}
+
 /** First of all: identity, CORS, loops, key. A plain callback: an async hook would cost every request a promise. */
 function enter(door: Door, raw: IncomingMessage, reply: ServerResponse): boolean {
   const served = door.current();
   const requestId = newRequestId();
-  const headers = ["x-request-id", requestId, "x-chorale-version", version];
-  for (const header of served.cors(raw)) headers.push(header);
+  const headers = headersOf(served, raw, requestId);
   if (raw.method === "OPTIONS") {
     reply.writeHead(204, [...headers, ...preflightHeaders(raw)]);
     reply.end();
     return false;
   }
   try {
+    if (raw.headers.host === undefined && raw.httpVersion === "1.1")
+      throw new GatewayError("invalid_request", "A request over HTTP/1.1 has to have a Host header.");
     const told = raw.headers["x-chorale-hops"];
     const hops = told === undefined ? 0 : Number(told) || 0;
     if (hops > MAX_HOPS)
@@ -126,7 +152,7 @@ function enter(door: Door, raw: IncomingMessage, reply: ServerResponse): boolean
     return true;
   } catch (thrown) {
     // The body is not read: a client without a key shall not make us.
-    refuse(raw, reply, toGatewayError(thrown), [...headers, "connection", "close"]);
+    refuse(door, { raw, reply, error: toGatewayError(thrown), headers: [...headers, "connection", "close"] });
     return false;
   }
 }
@@ -148,16 +174,23 @@ function addRoutes(app: FastifyInstance, door: Door): void {
   const onEmbeddings = asks(embeddingsDialect);
   const onRerank = asks(rerankDialect);
   const onModerations = asks(moderationsDialect);
-  /** A route that writes to the socket itself; what it throws becomes an error answer. */
+  /** A route that writes to the socket itself and asks no model; what it throws becomes an error answer. */
   const plain =
     (route: (request: FastifyRequest, reply: ServerResponse) => void | Promise<void>) =>
-    async (request: FastifyRequest, reply: FastifyReply) => {
-      reply.hijack();
+    async (request: FastifyRequest, hijacked: FastifyReply) => {
+      hijacked.hijack();
+      const { raw } = request;
+      const reply = hijacked.raw;
+      const { requestId, headers } = getEntered(raw);
       try {
-        await route(request, reply.raw);
+        await route(request, reply);
       } catch (thrown) {
-        refuse(request.raw, reply.raw, toGatewayError(thrown), getEntered(request.raw).headers);
+        refuse(door, { raw, reply, error: toGatewayError(thrown), headers });
+        return;
       }
+      const path = pathOf(raw);
+      // Balancers ask for these every few seconds, and the answer is always the same.
+      if (!open.has(path)) logAccess(door, raw, { requestId, path, status: reply.statusCode });
     };
   const param = (request: FastifyRequest, name: string) => (request.params as Readonly<Record<string, string>>)[name] ?? "";
   const aboutResponse = (route: typeof getResponse) =>
@@ -215,6 +248,8 @@ function noCompiler(): never {
 export function buildApp(door: Door, options: ServerOptions): FastifyInstance {
   const app = fastify({
     logger: false,
+    // A request without Host is refused here: Node would answer without a body.
+    http: { requireHostHeader: false },
     bodyLimit: options.bodyLimitMb * 1024 * 1024,
     requestTimeout: options.requestTimeoutMs,
     exposeHeadRoutes: true,
@@ -227,7 +262,8 @@ export function buildApp(door: Door, options: ServerOptions): FastifyInstance {
     clientErrorHandler: refuseConnection,
     frameworkErrors: (error, request, reply) => {
       reply.hijack();
-      refuse(request.raw, reply.raw, doorError(error), ["x-request-id", newRequestId()]);
+      const { raw } = request;
+      refuse(door, { raw, reply: reply.raw, error: doorError(error), headers: headersOf(door.current(), raw, newRequestId()) });
     },
   });
   app.server.headersTimeout = options.headersTimeoutMs;
@@ -248,14 +284,15 @@ export function buildApp(door: Door, options: ServerOptions): FastifyInstance {
   });
   app.setErrorHandler((error: FastifyError, request, reply) => {
     reply.hijack();
-    const failed = doorError(error);
-    if (failed.code === "internal") door.log.warn({ cause: error.message }, "a route failed");
+    const { raw } = request;
     // A body that was refused may still be on its way: this connection can not be used again.
-    refuse(request.raw, reply.raw, failed, [...getEntered(request.raw).headers, "connection", "close"]);
+    const headers = [...getEntered(raw).headers, "connection", "close"];
+    refuse(door, { raw, reply: reply.raw, error: doorError(error), headers });
   });
   app.setNotFoundHandler((request, reply) => {
     reply.hijack();
-    refuse(request.raw, reply.raw, notFound(app, request.raw), getEntered(request.raw).headers);
+    const { raw } = request;
+    refuse(door, { raw, reply: reply.raw, error: notFound(app, raw), headers: getEntered(raw).headers });
   });
   addRoutes(app, door);
   return app;

@@ -152,12 +152,14 @@ async function shutDown(
 ): Promise<void> {
   const { app, clients, inFlight, store, pools, history, log } = parts;
   const startMs = systemClock.now();
-  // Readiness turns false and new requests are refused first; the listener closes while the rest runs out.
+  // New requests are refused and readiness turns false; the listener stays while the rest runs out, so that a balancer can see it.
   const drained = inFlight.drain(drainMs);
-  const closed = app.close();
   const late = Promise.withResolvers<void>();
   using _late = systemClock.timer(drainMs + LAST_BYTES_MS, late.resolve);
   await Promise.race([drained, late.promise]);
+  // The listener closes a moment later than it is told to.
+  app.server.on("connection", (client: Socket) => client.destroy());
+  const closed = app.close();
   // Every answer has been written by now, or will never be.
   for (const client of clients) client.destroySoon();
   const leftMs = Math.max(LAST_BYTES_MS, startMs + drainMs - systemClock.now());
@@ -213,6 +215,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
   let probing = probeServers(current.catalog, log);
   const readAgain = async () => {
     if (file === undefined) return;
+    watcher?.seen();
     try {
       const next = loadConfig({ path: file, env });
       for (const secret of next.secrets) secrets.add(secret);

@@ -82,11 +82,11 @@ test("the README lists every kind, with the way to its section", () => {
   expect(listed.toSorted()).toEqual([...registries.strategies.keys()].toSorted());
 });
 
-test("check prints what the README shows of it", async () => {
+/** Runs `check` over a config as a file of this name; what it printed names the file as the page does. */
+async function checked(name: string, text: string): Promise<{ readonly code: number; readonly printed: string }> {
   const folder = mkdtempSync(join(tmpdir(), "chorale-docs-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
-  const path = join(folder, "chorale.yaml");
-  const text = stringify(together());
+  const path = join(folder, name);
   writeFileSync(path, text);
   let printed = "";
   const io = {
@@ -95,11 +95,31 @@ test("check prints what the README shows of it", async () => {
     serve: () => Promise.resolve(1),
     probe: () => Promise.resolve(undefined),
   };
-  expect(await run(["check", "--config", path], canaries(text), io)).toBe(0);
+  const code = await run(["check", "--config", path], canaries(text), io);
+  return { code, printed: printed.replace(path, name) };
+}
+
+test("check prints what the README shows of it", async () => {
+  const { code, printed } = await checked("chorale.yaml", stringify(together()));
+  expect(code).toBe(0);
   const shown = /^\$ npm run -s chorale -- check\n(.*?)^```$/ms.exec(readme)?.[1] ?? "";
   const parts = shown.trim().split("\n\n...\n\n");
   expect(parts.length).toBeGreaterThan(1);
-  for (const part of parts) expect(printed.replace(path, "chorale.yaml")).toContain(part);
+  for (const part of parts) expect(printed).toContain(part);
+});
+
+test("check tells mistakes as the README shows it", async () => {
+  const typos = [
+    "providers: {demo: {kind: demo}}",
+    "",
+    "models:",
+    "  exam: {kind: vot, members: [demo/alto, demo/tenor]}",
+    "  deep: {kind: fuse, members: [demo/alto, demo/tenor], writer: demo/alto, graceMs: 4000}",
+  ];
+  const { code, printed } = await checked("typo.yaml", typos.join("\n"));
+  expect(code).toBeGreaterThan(0);
+  const shown = /^\$ npm run -s chorale -- check -c typo\.yaml\n(.*?)^```$/ms.exec(readme)?.[1];
+  expect(printed).toBe(shown);
 });
 
 test("the example of the image is a legal config, and compose gives it all its variables", async () => {

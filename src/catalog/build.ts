@@ -79,6 +79,7 @@ export async function buildCatalog(config: Config, deps: CatalogDeps): Promise<C
   const explain = explainer({ part: (plan) => tree.part(plan), planned: (node) => tree.planned(node), leaf: (plan) => leaves.of(plan) });
   const probes = probesOf(providers.values(), (provider, told) => leaves.learn(provider, told));
   const catalog = openCatalog(entries, leaves, { explain, probes, draws });
+  if (providers.size === 0) warn("there are no providers in the config, so there is no model to ask");
   for (const key of config.keys) warnOfKey(key, catalog, warn);
   return catalog;
 }

@@ -23,6 +23,8 @@ export interface Entry {
   readonly virtual: boolean;
   /** Of a leaf, also behind an alias. */
   readonly provider?: string;
+  /** Of a leaf: how often its provider asks at most where a call fails. Plans do not count it. */
+  readonly attempts?: number;
   readonly price?: Price;
   readonly capabilities?: Capabilities;
   /** Of a leaf: what it embeds with, where it does. */
@@ -66,6 +68,14 @@ function bareNames(listed: readonly Entry[]): ReadonlyMap<string, Entry> {
   return new Map([...bare].filter((pair): pair is [string, Entry] => pair[1] !== undefined));
 }
 
+/**
+ * Names that may end up in the path of an upstream's address, where they would lead elsewhere or have no spelling: parts that are dots, control
+ * characters, half a surrogate pair. No model is called so.
+ */
+function leadsAstray(name: string): boolean {
+  return /(?:^|[/\\])\.{1,2}(?:[/\\?#]|$)|\p{Cc}/u.test(name) || !name.isWellFormed();
+}
+
 /** The names over models that were built. */
 export function openCatalog(
   virtual: ReadonlyMap<string, Entry>,
@@ -78,6 +88,7 @@ export function openCatalog(
   const names = all.map(({ name }) => name);
   return Object.freeze({
     get(name: string) {
+      if (leadsAstray(name)) return undefined;
       const slash = name.indexOf("/");
       const leaf = slash < 0 ? undefined : leaves.get(name.slice(0, slash), name.slice(slash + 1));
       return virtual.get(name) ?? leaf ?? bare.get(name);

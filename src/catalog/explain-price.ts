@@ -13,6 +13,8 @@ interface LegBound {
   readonly certain: boolean;
   /** US dollars of its dearest call. */
   readonly usd: number | undefined;
+  /** How often each call is made at most where it fails. */
+  readonly attempts: number;
 }
 
 export interface Priced {
@@ -24,7 +26,7 @@ export interface Priced {
 function pricedLeaf({ leaf, planned, choices }: Foreseen, { prompt, completion }: Tokens): Priced {
   const calls = planned.plan.calls[1];
   const usd = leaf?.price && costOf({ promptTokens: prompt, completionTokens: completion * choices }, leaf.price);
-  const legs = new Map(leaf ? [[leaf.name, { calls, certain: true, usd }]] : []);
+  const legs = new Map(leaf ? [[leaf.name, { calls, certain: true, usd, attempts: leaf.attempts ?? 1 }]] : []);
   return { usd: (usd ?? 0) * calls, legs };
 }
 
@@ -51,7 +53,7 @@ export function price(node: Foreseen, tokens: Tokens): Priced {
     for (const [name, leg] of of(to).legs) {
       const before = legs.get(name);
       const usd = leg.usd === undefined ? undefined : Math.max(leg.usd, before?.usd ?? 0);
-      legs.set(name, { calls: 0, certain: before?.certain === true || (certain && leg.certain), usd });
+      legs.set(name, { ...leg, calls: 0, certain: before?.certain === true || (certain && leg.certain), usd });
     }
   }
   for (const [name, leg] of legs) {

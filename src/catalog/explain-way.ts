@@ -3,6 +3,7 @@ import { GatewayError, toGatewayError } from "../model/errors.ts";
 import { leafPlan, type Plan, type Planned } from "../model/plan.ts";
 import { asksJson } from "../panel/json-format.ts";
 import { validatorOf } from "../panel/schema.ts";
+import { answererOf } from "../panel/tail.ts";
 import { offersTools, refusedTools } from "../panel/tools/tools.ts";
 import type { Foresight, Node } from "../strategies/define.ts";
 import type { Entry } from "./catalog.ts";
@@ -156,7 +157,9 @@ export class Foreteller {
   ): Foreseen {
     if (!child) throw new GatewayError("internal", `${title} has no ${role}.`);
     const to = this.#node(child, arriving);
-    const { calls, depth, tail, reads, tools = to.planned.title } = to.planned.plan;
+    // The kind of a node without a name says nothing of who answers.
+    const answerer = to.planned.title === to.kind ? answererOf(to.planned) : to.planned.title;
+    const { calls, depth, tail, reads, tools = answerer } = to.planned.plan;
     const edge = { role, child: to.planned };
     return {
       ...nothing,

@@ -24,8 +24,10 @@ export interface ExplainedLeg {
   readonly model: string;
   /** Asked in any case, as long as nothing fails; or only maybe. */
   readonly state: "certain" | "possible";
-  /** At most. */
+  /** At most, where none fails. */
   readonly calls: number;
+  /** How often its provider makes each of them at most where it fails; `calls` and `worstUsd` do not count it. */
+  readonly attempts: number;
   /** US dollars at worst; null where its price is unknown. */
   readonly worstUsd: number | null;
 }
@@ -84,6 +86,7 @@ function toLegs({ legs }: Priced, usd: number, most: number): readonly Explained
       model,
       state: leg.certain ? "certain" : "possible",
       calls,
+      attempts: leg.attempts,
       worstUsd: leg.usd === undefined ? null : rounded(Math.min(leg.usd * calls, usd)),
     };
   });

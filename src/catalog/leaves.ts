@@ -182,7 +182,7 @@ export class LeafShelf implements Leaves {
       pricedAs: instance.pricedAs,
       list: this.#list,
     });
-    const plan: Plan = { ...leafPlan };
+    const plan: Plan = { ...leafPlan, attempts: common.retry.attempts, ...(instance.heeds ? { heeds: instance.heeds } : {}) };
     const capabilities = capabilitiesOf(model, { own: common.capabilities, instance });
     const limits = new Incapable(`${provider}/${model}`, capabilities);
     limits.learn(this.#toldOf(`${provider}/${model}`));
@@ -208,6 +208,7 @@ export class LeafShelf implements Leaves {
       multiplier: 1,
       virtual: false,
       provider,
+      attempts: common.retry.attempts,
       ...(price ? { price } : {}),
       capabilities,
       embedder,

@@ -9,7 +9,7 @@ import type { Span } from "../model/trace.ts";
 import type { Usage } from "../model/usage.ts";
 import type { Price } from "../config/nodes.ts";
 import { shownUses, usesOf } from "../panel/tools/calls.ts";
-import { answerTokens, completionTokens, promptTokens } from "./estimate.ts";
+import { answerTokens, completionTokens, promptTokens, readTokens } from "./estimate.ts";
 import { costOf } from "./prices.ts";
 import { watch, type Watcher } from "./watched.ts";
 
@@ -85,7 +85,7 @@ function notedBill(span: Span, request: ChatRequest): Bill | undefined {
   const { usage, estimated = true } = span;
   if (!usage) return undefined;
   return {
-    usage: usage.promptTokens > 0 ? usage : { ...usage, promptTokens: promptTokens(request) },
+    usage: usage.promptTokens > 0 ? usage : { ...usage, promptTokens: readTokens(request) },
     estimated,
   };
 }
@@ -98,7 +98,7 @@ function finishedBill(finish: FinishEvent, request: ChatRequest, leg: { readonly
   // A streamed answer is not read here; servers send about one token a batch.
   const completion = finish.completion ? answerTokens(finish.completion) : leg.batches;
   return {
-    usage: { promptTokens: promptTokens(request), completionTokens: completion },
+    usage: { promptTokens: readTokens(request), completionTokens: completion },
     estimated: true,
   };
 }
@@ -109,7 +109,7 @@ function cutBill(request: ChatRequest, span: Span, error: GatewayError | undefin
   if (refused) return "free";
   const noted = notedBill(span, request);
   if (noted) return noted;
-  return span.sent ? { usage: { promptTokens: promptTokens(request), completionTokens: 0 }, estimated: true } : "free";
+  return span.sent ? { usage: { promptTokens: readTokens(request), completionTokens: 0 }, estimated: true } : "free";
 }
 
 /** One upstream call: holds its worst case in the budget, and books what it really was, once, whatever becomes of it. */

@@ -58,6 +58,7 @@ async function buildProvider(
     origin,
     path,
     beside: ["kind", ...Object.keys(providerCommon.shape)],
+    owner: "this provider",
   });
   const retried = common.ok ? buildRetry(common.value, [...path, "retry"], { config, deps }) : undefined;
   if (!common.ok) problems.push(...common.problems);

@@ -24,6 +24,7 @@ const spoken = new Set([
 const measured = new Set([
   "agreement",
   "answers",
+  "atMost",
   "calls",
   "confidence",
   "count",

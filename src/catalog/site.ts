@@ -4,6 +4,7 @@ import type { Problem } from "../config/config-error.ts";
 import { didYouMean } from "../config/nearest.ts";
 import { problemAt, readPath, showPath, type Origin, type Path } from "../config/origin.ts";
 import type { Embedder, Reranker } from "../model/leaves.ts";
+import type { Heeds } from "../model/heeds.ts";
 import type { Model } from "../model/model.ts";
 import type { Store } from "../store/store.ts";
 import { OptionError, type BuildSite, type Node, type Prices, type Prompt, type Strategy } from "../strategies/define.ts";
@@ -27,6 +28,8 @@ export interface SiteDeps {
   reranker(node: Node, place: Place): Reranker;
   readonly store: Store;
   readonly prices: Prices;
+  readonly heeds: (node: Node) => Required<Heeds>;
+  readonly identity: (node: Node) => string;
   readonly warn: (message: string) => void;
 }
 
@@ -64,6 +67,8 @@ export function leafSite(path: string, leaf: Model): BuildSite {
       return nothing();
     },
     prices: { worstUsd: nothing },
+    heeds: nothing,
+    identity: nothing,
     warn: nothing,
   };
 }
@@ -110,6 +115,8 @@ export function openSite(strategy: Strategy, place: Place, deps: SiteDeps): Open
       file: (named, at) => readNamed(config.origin.folder, named, at),
       store: deps.store,
       prices: deps.prices,
+      heeds: deps.heeds,
+      identity: deps.identity,
       warn: (at, message) => deps.warn(`${showPath(below(at).path)}: ${message}`),
     },
     place,

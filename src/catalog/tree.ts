@@ -6,13 +6,16 @@ import { nodeCommon, splitKeys, type NodeBudget } from "../config/nodes.ts";
 import { problemAt, readPath, showPath, type Path } from "../config/origin.ts";
 import type { Registries } from "../config/schema.ts";
 import { GatewayError } from "../model/errors.ts";
+import { heedsOf } from "../model/heeds.ts";
 import type { Model } from "../model/model.ts";
 import type { Embedder, Reranker } from "../model/leaves.ts";
 import { leafPlan, type Plan, type Planned } from "../model/plan.ts";
+import { SLOT_ATTEMPTS } from "../model/slot.ts";
 import type { Usage } from "../model/usage.ts";
 import type { Store } from "../store/store.ts";
 import { OptionError, type Node, type Strategy } from "../strategies/define.ts";
 import { budgeted } from "./budgeted.ts";
+import { identityOf } from "./identity.ts";
 import type { LeafShelf } from "./leaves.ts";
 import type { Offer, Offers } from "./observe-offers.ts";
 import { nearestModels } from "./names.ts";
@@ -174,6 +177,7 @@ export class Tree {
       origin,
       path: place.path,
       beside: ["kind", ...Object.keys(nodeCommon.shape)],
+      owner: "this node",
     });
     if (!common.ok) this.#deps.problems.push(...common.problems);
     if (!options.ok) this.#deps.problems.push(...options.problems);
@@ -186,6 +190,8 @@ export class Tree {
       embedder: (child, at) => this.#offered("embedder", child, at) ?? noEmbedder,
       reranker: (child, at) => this.#offered("reranker", child, at) ?? noReranker,
       prices: { worstUsd: (child, usage) => this.#worstUsd(child, usage) },
+      heeds: (child) => heedsOf(this.planned(child).plan),
+      identity: (child) => identityOf(child, { models: this.#deps.config.models, strategies: this.#deps.registries.strategies }),
     });
     const made = this.#made(strategy, options.value, open);
     if (!made) return broken;
@@ -195,6 +201,7 @@ export class Tree {
     const height = open.height();
     if (height === DEEPEST + 1) this.#wrong(place.path, `${height} strategies stand inside each other here; at most ${DEEPEST} may`);
     if (budget) this.#warnOfBudget(budget, made.plan, place.path);
+    this.#warnOfAttempts(made.plan, place.path);
     const { wraps = bare } = this.#deps;
     const model = wraps.node(observe(budget ? budgeted(made.model, budget) : made.model, kind));
     const { usd: maxUsd } = budget ?? {};
@@ -258,6 +265,18 @@ export class Tree {
     const plan = strategy.plan(options.data, (node) => this.planned(node));
     this.#parts.set(plan, { strategy, options: options.data });
     return plan;
+  }
+
+  /** Children that follow each other in one slot: those behind its last attempt are there in vain when all before them are down. */
+  #warnOfAttempts({ attempts, edges }: Plan, path: Path): void {
+    const taken = edges.map(({ child }) => child.plan.attempts ?? 1);
+    if (edges.length < 2 || attempts !== taken.reduce((sum, own) => sum + own, 0)) return;
+    const late = edges.filter((_, index) => taken.slice(0, index).reduce((sum, own) => sum + own, 0) >= SLOT_ATTEMPTS);
+    if (late.length === 0) return;
+    this.#deps.warn(
+      `${showPath(path)}: ${late.map(({ role }) => role).join(", ")} may never be asked: all before may take the ${SLOT_ATTEMPTS} attempts ` +
+        "of a request; set retry.attempts of their providers to 1",
+    );
   }
 
   #warnOfBudget({ usd }: NodeBudget, plan: Plan, path: Path): void {

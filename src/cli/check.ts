@@ -1,6 +1,7 @@
 import type { Catalog, Entry } from "../catalog/catalog.ts";
 import type { Plan, Planned } from "../model/plan.ts";
 import { openConfigured } from "./catalog.ts";
+import { checkTables } from "./check-tables.ts";
 import { configOption, type Command } from "./command.ts";
 import { mermaid } from "./mermaid.ts";
 
@@ -63,9 +64,14 @@ function count(number: number, noun: string): string {
 
 export const check: Command = {
   name: "check",
-  summary: "Checks the config and prints what every virtual model does and costs.",
-  options: configOption,
+  summary: "Checks the config and prints what every virtual model does and costs; with --table <file>, learned files.",
+  options: { ...configOption, table: { type: "string", multiple: true } },
   async run(site) {
+    const tables = site.flags?.["table"];
+    if (Array.isArray(tables)) {
+      const fine = checkTables(tables.map(String), site.io);
+      if (site.config === undefined || !fine) return fine ? 0 : 1;
+    }
     const { config, catalog, warnings, source } = await openConfigured(site);
     const virtual = catalog.list().filter((entry) => entry.virtual).length;
     const head = `${source}: ${count(virtual, "virtual model")} over ${count(Object.keys(config.providers).length, "provider")}`;

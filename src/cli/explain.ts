@@ -63,9 +63,10 @@ function* tree({ ways }: ExplainedWay, indent: string): Generator<string> {
   }
 }
 
-function legLine({ model, state, calls, worstUsd }: ExplainedLeg): string {
+function legLine({ model, state, calls, attempts, worstUsd }: ExplainedLeg): string {
   const times = `${state === "certain" ? "" : "maybe, "}${calls} call${calls === 1 ? "" : "s"} at most`;
-  return `    ${model}: ${times}, ${usd(worstUsd)}`;
+  const again = attempts === 1 ? "" : ` (${attempts} attempts${calls === 1 ? "" : " each"} where it fails)`;
+  return `    ${model}: ${times}${again}, ${usd(worstUsd)}`;
 }
 
 function* report({ plan, way, legs, worstUsd, costCoverage }: Explained): Generator<string> {
@@ -74,7 +75,8 @@ function* report({ plan, way, legs, worstUsd, costCoverage }: Explained): Genera
   const known = costCoverage === 1 || worstUsd === null ? "" : ` for the ${Math.round(costCoverage * 100)} % of calls whose price is known`;
   yield titleOf(way);
   yield `  calls ${range(plan.calls)}, depth ${plan.depth}, ${streams}, ${tools}`;
-  yield `  ${usd(worstUsd)}${known}`;
+  const once = worstUsd === null || legs.every(({ attempts }) => attempts === 1) ? "" : ", without retries";
+  yield `  ${usd(worstUsd)}${known}${once}`;
   for (const note of way.notes) yield `  ${note}`;
   yield* tree(way, "  ");
   yield "  legs";

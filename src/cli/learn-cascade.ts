@@ -1,7 +1,9 @@
+import { identityOf } from "../catalog/identity.ts";
 import { splitKeys, nodeCommon } from "../config/nodes.ts";
 import { gateSamples, type GateSample } from "../learn/cascade-samples.ts";
 import { chooseThreshold, thresholdTable, type CascadeGate, type Chosen, type Target } from "../learn/cascade-thresholds.ts";
 import { LearnError } from "../learn/learn-error.ts";
+import { traitsOf, type StepOptions } from "../strategies/api/cascade-traits.ts";
 import { strategies } from "../strategies/registry.ts";
 import type { Command, CommandSite } from "./command.ts";
 import { UsageError } from "./usage-error.ts";
@@ -11,38 +13,27 @@ import { columns, deliver, percent, toJson } from "./learn-report.ts";
 const { members: _, ...options } = materialOptions;
 
 interface Cascade {
-  /** Names of the models of all steps, an inline node by its kind. */
+  /** Who answers in each step, as a table tells it. */
   readonly models: readonly string[];
   readonly gates: readonly (CascadeGate & { readonly step: string })[];
-}
-
-/** The options of a cascade as far as they matter here. */
-interface Steps {
-  readonly steps: readonly {
-    readonly model: string | { readonly kind: string };
-    readonly accept?: { readonly by: string; readonly min?: number };
-  }[];
 }
 
 const decided = new Set(["schema", "ask"]);
 
 function cascadeOf(site: CommandSite, name: string): Cascade {
-  const node = configOf(site)?.models[name];
+  const models = configOf(site)?.models ?? {};
+  const node = models[name];
   if (typeof node !== "object" || node.kind !== "cascade") {
     throw new LearnError(`the config has no cascade of the name ${name}; its gates are needed, and thresholds are learned for no others`);
   }
   const { kind: _, ...rest } = splitKeys(node, nodeCommon).rest as { readonly kind: string };
   const parsed = strategies.get("cascade")?.options.safeParse(rest);
   if (!parsed?.success) throw new LearnError(`models.${name} is no valid cascade: \`chorale check\` tells why`);
-  const { steps } = parsed.data as Steps;
-  return {
-    models: steps.map(({ model }) => (typeof model === "string" ? model : model.kind)),
-    gates: steps.flatMap(({ accept }, index) => {
-      if (!accept) return [];
-      const { min: _, ...gate } = accept;
-      return [{ gate, takesMin: !decided.has(gate.by), step: `step ${index + 1}` }];
-    }),
-  };
+  const { steps } = parsed.data as { readonly steps: readonly StepOptions[] };
+  const traits = traitsOf(steps, (given) => identityOf(given, { models, strategies }));
+  // Every step but the last has a gate.
+  const gates = traits.gates.map((gate, index) => ({ gate, takesMin: !decided.has(gate.by), step: `step ${index + 1}` }));
+  return { models: traits.models, gates };
 }
 
 function targetOf(site: CommandSite): Target {

@@ -2,7 +2,7 @@ import type * as z from "zod";
 import type { Problem } from "./config-error.ts";
 import { errorMap, toProblems } from "./explain.ts";
 import { valueAt, type Origin, type Path } from "./origin.ts";
-import { placesOf } from "./places.ts";
+import { placesIn, placesOf } from "./places.ts";
 
 export type Checked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly Problem[] };
 
@@ -12,6 +12,8 @@ export interface CheckSite {
   readonly path: Path;
   /** Keys that are legal beside those of the schema, because somebody else reads them. */
   readonly beside?: readonly string[];
+  /** What the value is to the operator, such as `this node`: a misplaced key is looked for in it first. */
+  readonly owner?: string;
 }
 
 /** A number or a truth value in the text of an environment variable; undefined when the text is neither. */
@@ -47,7 +49,8 @@ function withConversions(value: unknown, issues: readonly z.core.$ZodIssue[], { 
 export function check<T>(schema: z.ZodType<T>, value: unknown, site: CheckSite): Checked<T> {
   const error = errorMap({
     beside: site.beside ?? [],
-    places: (key, below) => placesOf(key, [...site.path, ...below]),
+    places: (key, here) =>
+      (site.owner === undefined ? undefined : placesIn(schema, site.owner, { key, here })) ?? placesOf(key, [...site.path, ...here]),
   });
   const first = schema.safeParse(value, { error });
   if (first.success) return { ok: true, value: first.data };

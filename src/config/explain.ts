@@ -22,6 +22,7 @@ const nouns: Readonly<Record<string, string>> = {
   record: "a map",
   string: "text",
   boolean: "true or false",
+  url: "an address such as https://host/v1",
 };
 
 function noun(type: string): string {

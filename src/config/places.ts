@@ -1,3 +1,4 @@
+import type * as z from "zod";
 import { configSchema } from "./config.ts";
 import { showPath, type Path } from "./origin.ts";
 import { nodeCommon, providerCommon } from "./nodes.ts";
@@ -23,6 +24,10 @@ function collect(schema: JsonSchema, owner: string, into: Places, path = ""): vo
   }
 }
 
+function pattern(path: Path): string {
+  return showPath(path).replaceAll(/\[\d+\]/g, "[]");
+}
+
 const FILE = "the top level of the file";
 let known: Places | undefined;
 
@@ -31,21 +36,35 @@ function index(): Places {
   collect(toJsonSchema(configSchema).body, FILE, into);
   collect(toJsonSchema(nodeCommon).body, "any node", into);
   collect(toJsonSchema(providerCommon).body, "a provider", into);
-  for (const { kind, options } of registries.strategies.values()) collect(toJsonSchema(options).body, `a ${kind} node`, into);
+  for (const { kind, options } of registries.strategies.values()) {
+    collect(toJsonSchema(options).body, `${/^[aeiou]/.test(kind) ? "an" : "a"} ${kind} node`, into);
+  }
   for (const { kind, options } of registries.providers.values()) collect(toJsonSchema(options).body, `a provider of kind ${kind}`, into);
   into.delete("kind");
   return into;
 }
 
+function inside(path: string, owner: string): string {
+  return path === "" ? owner : `"${path}" of ${owner}`;
+}
+
+/**
+ * Where a key of this name belongs in what a schema checks, which is called `owner`; none when another branch may have it where it stands.
+ * Undefined when it belongs nowhere there.
+ */
+export function placesIn(schema: z.ZodType, owner: string, { key, here }: { key: string; here: Path }): readonly string[] | undefined {
+  const into: Places = new Map();
+  collect(toJsonSchema(schema).body, owner, into);
+  const path = into.get(key)?.get(owner);
+  if (path === undefined) return undefined;
+  return path === pattern(here) ? [] : [inside(path, owner)];
+}
+
 /** Where a key of this name belongs, shallow places first; none when another `kind` may have it here. Only asked when a key is in the wrong place. */
 export function placesOf(key: string, here: Path): readonly string[] {
   known ??= index();
-  const own = showPath(here).replaceAll(/\[\d+\]/g, "[]");
   const owners = known.get(key);
-  if (!owners || owners.get(FILE) === own) return [];
+  if (!owners || owners.get(FILE) === pattern(here)) return [];
   const places = [...owners].sort(([, a], [, b]) => a.length - b.length);
-  return places.map(([owner, path]) => {
-    if (path === "") return owner;
-    return owner === FILE ? `"${path}"` : `"${path}" of ${owner}`;
-  });
+  return places.map(([owner, path]) => (owner === FILE && path !== "" ? `"${path}"` : inside(path, owner)));
 }

@@ -1,7 +1,14 @@
-import { unwatchFile, watchFile, type Stats } from "node:fs";
+import { statSync, unwatchFile, watchFile, type Stats } from "node:fs";
 
 export interface Watch {
+  /** Notes that the file was read as it is now, for whatever reason: this state is no change any more. */
+  seen(): void;
   close(): void;
+}
+
+/** What changes with the file; undefined while it is gone. */
+function stateOf({ mtimeMs, ino, size, nlink }: Stats): string | undefined {
+  return nlink > 0 ? `${mtimeMs} ${ino} ${size}` : undefined;
 }
 
 /**
@@ -9,10 +16,17 @@ export interface Watch {
  * how Kubernetes renews a mounted config. A file that is gone for the moment tells nothing.
  */
 export function watchConfig(path: string, onChange: () => void, intervalMs = 1000): Watch {
+  let known: string | undefined;
   const listener = (now: Stats, before: Stats) => {
-    const isThere = now.nlink > 0;
-    if (isThere && (now.mtimeMs !== before.mtimeMs || now.ino !== before.ino || now.size !== before.size)) onChange();
+    const state = stateOf(now);
+    if (state !== undefined && state !== stateOf(before) && state !== known) onChange();
   };
   watchFile(path, { interval: intervalMs, persistent: false }, listener);
-  return { close: () => unwatchFile(path, listener) };
+  return {
+    seen: () => {
+      const stats = statSync(path, { throwIfNoEntry: false });
+      known = stats && stateOf(stats);
+    },
+    close: () => unwatchFile(path, listener),
+  };
 }

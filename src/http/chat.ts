@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Entry } from "../catalog/catalog.ts";
-import { openBudget, unbounded } from "../model/budget.ts";
+import { openBudget, unbounded, type Budget } from "../model/budget.ts";
 import { noTimeouts, type Call } from "../model/call.ts";
 import { GatewayError, toGatewayError } from "../model/errors.ts";
 import { newLedger } from "../model/ledger.ts";
@@ -8,6 +8,7 @@ import { chatRequest, readSource, type ChatRequest, type Source } from "../model
 import { newSlot } from "../model/slot.ts";
 import { newTrace } from "../model/trace.ts";
 import type { Lease } from "../store/store.ts";
+import { decimal } from "./answer-headers.ts";
 import type { Asked } from "./asked.ts";
 import type { Asker } from "./auth.ts";
 import { closeRequest, type Outcome } from "./closing.ts";
@@ -17,7 +18,9 @@ import { sendError } from "./errors.ts";
 import { onHangUp } from "./hang-up.ts";
 import { checkChatBody } from "./openai/check.ts";
 import { readNarrowing, type Narrowing } from "./openai/narrow.ts";
+import { openPurse } from "./purse.ts";
 import { answerStream } from "./stream.ts";
+import { unknownModel } from "./unknown-model.ts";
 import { answerWhole } from "./whole.ts";
 
 const MAX_DEPTH = 200;
@@ -65,16 +68,8 @@ export interface Finding {
 export function findModel(entered: Finding, request: ChatRequest): Entry {
   const { served, asker } = entered;
   const { model } = request.body;
-  // Half a surrogate pair can not stand in an address, where some servers want the name.
-  const entry = model.isWellFormed() ? served.catalog.get(model) : undefined;
-  if (!entry || !asker.mayUse(entry.name)) {
-    const near = served.catalog.nearest(model, (name) => asker.mayUse(name));
-    const hint =
-      near.length > 0 ? ` Did you mean ${near.map((name) => `'${name}'`).join(" or ")}?` : " GET /v1/models lists what there is.";
-    throw new GatewayError("model_not_found", `The model '${model.slice(0, 200)}' does not exist or your key may not use it.${hint}`, {
-      param: "model",
-    });
-  }
+  const entry = served.catalog.get(model);
+  if (!entry || !asker.mayUse(entry.name)) throw unknownModel(entered, model);
   // A leaf whose server has `n` makes all choices in one call, also behind an alias.
   const isOneCall = entry.kind === "leaf" && entry.capabilities?.choices !== "one";
   const factor = entry.multiplier * (isOneCall ? 1 : (request.body.n ?? 1));
@@ -93,11 +88,18 @@ function worstUsd({ entry, request, narrowing, reading: { prompts = 1 } }: Asked
   return Math.min(usd, narrowing.budget?.usd ?? Infinity);
 }
 
+/** What a budget refuses with: spent, too small for this request, or held by others. */
+function budgetMessage(leftUsd: number, leastUsd: number): string {
+  if (leftUsd <= 0) return "The budget of this key is spent for now.";
+  const left = decimal(leftUsd);
+  if (leastUsd <= leftUsd) return `Running requests hold the $${left} that the budget of this key has left.`;
+  return `This request may cost $${decimal(leastUsd)}, and the budget of this key has $${left} left. A smaller 'max_tokens' bounds the price.`;
+}
+
 const limitMessages = {
   requestsPerMinute: "Rate limit reached: requests per minute.",
   tokensPerMinute: "Rate limit reached: tokens per minute.",
   concurrency: "Rate limit reached: requests at once.",
-  budget: "The budget of this key is spent for now.",
 } as const;
 
 /** Serves `POST /v1/chat/completions`, and every other dialect that is a chat inside. */
@@ -129,7 +131,7 @@ export class ChatRoute<R extends Reading = Reading> {
       const narrowing = readNarrowing(request.body["chorale"], raw.headers);
       const asked: Asked<R> = { entered, entry: findModel(entered, request), request, narrowing, reading };
       lease = await this.#admit(asked);
-      call = this.#call(asked, controller.signal);
+      call = this.#call(asked, controller.signal, lease);
       deadline = this.#deadline(controller, narrowing);
       outcome = request.body.stream === true ? await dialect.stream(asked, call, reply) : await dialect.whole(asked, call, reply);
     } catch (thrown) {
@@ -158,14 +160,18 @@ export class ChatRoute<R extends Reading = Reading> {
   async #admit(asked: Asked): Promise<Lease | undefined> {
     const { store, clock } = this.#door;
     const { name, limits } = asked.entered.asker;
-    const admission = store.admit({ key: name, limits, usd: worstUsd(asked), now: clock.wall(), expiresMs: LEASE_MS });
+    const usd = limits.budget ? worstUsd(asked) : 0;
+    // A single call is made or not; whatever is made of several may find a way for less.
+    const leastUsd = asked.entry.kind === "leaf" ? usd : 0;
+    const admission = store.admit({ key: name, limits, usd, leastUsd, now: clock.wall(), expiresMs: LEASE_MS });
     const admitted = admission instanceof Promise ? await admission : admission;
     if (admitted.ok) return admitted.lease;
-    const { limit, retryAfterMs } = admitted;
+    const { limit, retryAfterMs, leftUsd = 0 } = admitted;
     const code = limit === "budget" ? "insufficient_quota" : "rate_limit_exceeded";
     // A budget is worth a wait when only the holds of other requests stand in the way, or its window ends soon.
     const isSoon = limit !== "budget" || retryAfterMs <= 60_000;
-    throw new GatewayError(code, limitMessages[limit], isSoon ? { retryAfterMs } : {});
+    const message = limit === "budget" ? budgetMessage(leftUsd, leastUsd) : limitMessages[limit];
+    throw new GatewayError(code, message, isSoon ? { retryAfterMs } : {});
   }
 
   #deadline(controller: AbortController, { deadlineMs }: Narrowing): Disposable | undefined {
@@ -175,7 +181,16 @@ export class ChatRoute<R extends Reading = Reading> {
     return this.#door.clock.timer(deadlineMs, expired);
   }
 
-  #call(asked: Asked, signal: AbortSignal): Call {
+  /** What the request may spend: the money of its key, and what it says itself. */
+  #budget({ entered: { asker }, narrowing }: Asked, lease: Lease | undefined): Budget {
+    const { limits } = asker;
+    const { store, clock } = this.#door;
+    let budget = unbounded;
+    if (limits.budget && lease) budget = openPurse(lease.usd, (usd) => store.grow(lease, { limits, usd, now: clock.wall() }));
+    return narrowing.budget ? openBudget(bounds(narrowing.budget), budget, "this request") : budget;
+  }
+
+  #call(asked: Asked, signal: AbortSignal, lease: Lease | undefined): Call {
     const { entered, narrowing, request } = asked;
     const { clock, random, log, retries } = this.#door;
     const trace = newTrace(entered.startMs, narrowing.expose === "full");
@@ -193,7 +208,7 @@ export class ChatRoute<R extends Reading = Reading> {
       random: entered.served.catalog.draws?.(request, entered.requestId) ?? random,
       log,
       slot: newSlot(retries),
-      budget: narrowing.budget ? openBudget(bounds(narrowing.budget), unbounded, "this request") : unbounded,
+      budget: this.#budget(asked, lease),
       ledger: newLedger(),
       trace,
       span: trace.root,

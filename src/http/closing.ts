@@ -28,13 +28,15 @@ export async function closeRequest(
   const usd = call && cleanUsd(call.ledger.cost().usd);
   if (call) call.trace.root.endMs = endMs;
   const firstMs = call?.trace.root.children[0]?.firstMs;
-  const { error } = outcome;
+  const { error, stream } = outcome;
+  // Of a stream that failed after its head: what it would have been.
+  const status = error ? error.status : outcome.status;
   door.log.request({
     requestId: entered.requestId,
     key: entered.asker.name,
     model: call?.identity.model,
-    status: error && outcome.stream ? error.status : outcome.status,
-    stream: outcome.stream,
+    status,
+    stream,
     ms: Math.round(endMs - entered.startMs),
     firstMs: firstMs === undefined ? undefined : Math.round(firstMs - entered.startMs),
     leaf: call && answeringLeaf(call.trace.root),
@@ -55,7 +57,6 @@ export async function closeRequest(
     const settling = store.settle(lease, { usd: usd ?? 0, tokens, now });
     if (settling) await settling;
   }
-  const { status, stream } = outcome;
   const body = recordOf(call, error ? { status, stream, error: error.wire } : { status, stream });
   const putting = store.putRequest({ id: entered.requestId, key: entered.asker.name, at: now, body });
   if (putting) await putting;

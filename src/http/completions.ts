@@ -6,6 +6,7 @@ import { textOf, type Completion } from "../model/completion.ts";
 import { toGatewayError, type GatewayError } from "../model/errors.ts";
 import { Flag, type BatchEvent, type FinishEvent } from "../model/events.ts";
 import { latin1Json } from "../model/latin1.ts";
+import { lastWords } from "./answer-headers.ts";
 import { rootCall, type Asked } from "./asked.ts";
 import { readJson, refuseDuplicate } from "./chat.ts";
 import type { Outcome } from "./closing.ts";
@@ -18,7 +19,7 @@ import { readText, toChats, type TextAsked } from "./openai/completions/request.
 import { textCompletion, TextWriter } from "./openai/completions/text.ts";
 import type { SseResponse } from "./openai/sse.ts";
 import { exposed } from "./passage.ts";
-import { lastWords, tellStream, type Teller } from "./stream.ts";
+import { tellStream, type Teller } from "./stream.ts";
 import { sendWhole } from "./whole.ts";
 
 type AskedText = Asked<TextAsked>;

@@ -58,9 +58,14 @@ export function setEntered(request: IncomingMessage & Marked, value: Entered): v
   request[slot] = value;
 }
 
+/** What the first hook found, if the request got that far. */
+export function findEntered(request: IncomingMessage & Marked): Entered | undefined {
+  return request[slot];
+}
+
 /** What the first hook found. */
-export function getEntered(request: IncomingMessage & Marked): Entered {
-  const found = request[slot];
+export function getEntered(request: IncomingMessage): Entered {
+  const found = findEntered(request);
   if (!found) throw new Error("the first hook did not run");
   return found;
 }

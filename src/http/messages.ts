@@ -5,7 +5,7 @@ import { textOf } from "../model/completion.ts";
 import { GatewayError } from "../model/errors.ts";
 import type { BatchEvent, FinishEvent } from "../model/events.ts";
 import { latin1 } from "../model/latin1.ts";
-import { oneLine, usd } from "./answer-headers.ts";
+import { lastWords } from "./answer-headers.ts";
 import { Content } from "./anthropic/content.ts";
 import { estimatedTokens } from "./anthropic/count.ts";
 import { errorFields, sendMessagesError, withRequestId } from "./anthropic/errors.ts";
@@ -62,9 +62,7 @@ class MessageTeller implements Teller {
     const call = this.#call;
     const [choice] = event.completion?.choices ?? [];
     const head = this.#frames.begin() + (choice ? this.#frames.whole(choice) : "");
-    const [degraded] = call.trace.degraded;
-    const comment = `chorale cost-usd=${usd(call)}${degraded === undefined ? "" : ` degraded=${oneLine(degraded)}`}`;
-    this.#sse.end(head + this.#frames.finish(call.ledger.usage() ?? event.usage, extended(this.#asked, call), comment));
+    this.#sse.end(head + this.#frames.finish(call.ledger.usage() ?? event.usage, extended(this.#asked, call), lastWords(call)));
   }
 
   fail(error: GatewayError): void {

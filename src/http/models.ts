@@ -1,8 +1,8 @@
 import type { ServerResponse } from "node:http";
 import type { Entry } from "../catalog/catalog.ts";
-import { GatewayError } from "../model/errors.ts";
 import type { Entered } from "./door.ts";
 import { sendJson } from "./reply.ts";
+import { unknownModel } from "./unknown-model.ts";
 
 interface WireModel {
   readonly id: string;
@@ -43,8 +43,6 @@ export function listModels(entered: Entered, reply: ServerResponse): void {
 /** `GET /v1/models/{id}`; the id may hold slashes, encoded or not. */
 export function getModel(entered: Entered, reply: ServerResponse, id: string): void {
   const entry = entered.served.catalog.get(id);
-  if (!entry || !entered.asker.mayUse(entry.name)) {
-    throw new GatewayError("model_not_found", `The model '${id.slice(0, 200)}' does not exist.`, { param: "model" });
-  }
+  if (!entry || !entered.asker.mayUse(entry.name)) throw unknownModel(entered, id);
   sendJson(reply, { ...wire(entry), id }, entered.headers);
 }

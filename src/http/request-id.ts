@@ -17,3 +17,8 @@ export function newRequestId(): string {
   at += ID_BYTES * 2;
   return `req_${digits.slice(at - ID_BYTES * 2, at)}`;
 }
+
+/** The id among the headers of an answer. */
+export function requestIdIn(headers: readonly string[]): string {
+  return headers[headers.indexOf("x-request-id") + 1] ?? "";
+}

@@ -6,6 +6,7 @@ import { textOf } from "../model/completion.ts";
 import { GatewayError, toGatewayError } from "../model/errors.ts";
 import type { BatchEvent, FinishEvent } from "../model/events.ts";
 import { latin1Json } from "../model/latin1.ts";
+import { lastWords } from "./answer-headers.ts";
 import { rootCall, type Asked } from "./asked.ts";
 import { readJson, refuseDuplicate } from "./chat.ts";
 import type { Outcome } from "./closing.ts";
@@ -25,7 +26,7 @@ import { readAsking, toChat, type Asking } from "./openai/responses/request.ts";
 import { echoOf, responseOf } from "./openai/responses/response.ts";
 import { ResponseFrames } from "./openai/responses/stream.ts";
 import { sendJson } from "./reply.ts";
-import { lastWords, tellStream, type Teller } from "./stream.ts";
+import { tellStream, type Teller } from "./stream.ts";
 import { sendWhole } from "./whole.ts";
 
 interface ResponseReading extends Reading {

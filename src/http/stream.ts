@@ -4,7 +4,7 @@ import { throwIfAborted, toGatewayError, type GatewayError } from "../model/erro
 import { Flag, type BatchEvent, type Delta, type FinishEvent } from "../model/events.ts";
 import { latin1Json } from "../model/latin1.ts";
 import { open } from "../model/open.ts";
-import { answerHeaders, oneLine, usd } from "./answer-headers.ts";
+import { answerHeaders, lastWords } from "./answer-headers.ts";
 import { rootCall, type Asked } from "./asked.ts";
 import type { Outcome } from "./closing.ts";
 import { extensionOf } from "./extension.ts";
@@ -102,12 +102,6 @@ class Relay implements Teller {
   #wantsUsage(): boolean {
     return this.#asked.request.body.stream_options?.include_usage === true;
   }
-}
-
-/** What is known of a stream only at its end, for a comment. */
-export function lastWords(call: Call): string {
-  const [degraded] = call.trace.degraded;
-  return `chorale cost-usd=${usd(call)}${degraded === undefined ? "" : ` degraded=${oneLine(degraded)}`}`;
 }
 
 const relay: TellerOf<Asked> = (asked, call, sse) => new Relay(asked, call, sse);

@@ -6,6 +6,8 @@ import { gradableOf, type History } from "./questions.ts";
 export interface GateSample {
   /** What the gate measured; undefined when the answer came without it, so that no threshold accepts it. */
   readonly measured: number | undefined;
+  /** What it may have come to, where it is an agreement that was only counted as far as the gate of that time needed. */
+  readonly atMost?: number | undefined;
   /** Grade of the answer; undefined when it has none. */
   readonly score: number | undefined;
 }
@@ -16,6 +18,7 @@ interface StepNote {
   readonly outcome: string;
   readonly by?: string;
   readonly measured?: number;
+  readonly atMost?: number;
 }
 
 interface Found {
@@ -73,7 +76,7 @@ export function gateSamples(
         if (at < 0 || note.outcome === "failed") continue;
         const leg = legOf(own, found, note.step);
         const score = leg && grader.scoreOf(gradableOf(leg, request, own.length === 1));
-        samples[at]?.push({ measured: note.measured, score });
+        samples[at]?.push({ measured: note.measured, atMost: note.atMost, score });
       }
     }
   }

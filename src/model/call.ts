@@ -60,6 +60,8 @@ export interface Call {
   readonly span: Span;
   /** Bounds set by nodes above. */
   readonly timeouts: Partial<Timeouts>;
+  /** Shares that nodes above compare the agreement with. Who stops early must leave no doubt on which side of each the whole count would be. */
+  readonly marks?: readonly number[] | undefined;
   /** How many Chorale gateways this request has passed. */
   readonly hops: number;
   /** A header of the client's request; absent where a call was not made by one. */
@@ -76,6 +78,8 @@ export interface Entry {
   readonly delivery?: Delivery;
   readonly signal?: AbortSignal;
   readonly budget?: Budget;
+  /** Whoever reads its agreement compares it with these; none where nobody reads it. The call's own unless given. */
+  readonly marks?: readonly number[];
   /** Tighten the timers of every leg below. */
   readonly timeouts?: Partial<Timeouts>;
 }
@@ -89,6 +93,7 @@ export function enter(call: Call, entry: Entry): Call {
     delivery: entry.delivery ?? call.delivery,
     signal: entry.signal ?? call.signal,
     budget: entry.budget ?? call.budget,
+    marks: entry.marks ?? call.marks,
     timeouts: entry.timeouts ? tightest(call.timeouts, entry.timeouts) : call.timeouts,
   };
 }

@@ -11,6 +11,8 @@ const table = {
   forbidden: [403, "invalid_request_error", "model_not_allowed", false, false],
   model_not_found: [404, "invalid_request_error", "model_not_found", false, false],
   not_found: [404, "invalid_request_error", "unknown_url", false, false],
+  /** A record that is not there, or not this key's. */
+  request_not_found: [404, "invalid_request_error", "request_not_found", false, false],
   method_not_allowed: [405, "invalid_request_error", "method_not_allowed", false, false],
   payload_too_large: [413, "invalid_request_error", "payload_too_large", false, false],
   unsupported_media_type: [415, "invalid_request_error", "unsupported_media_type", false, false],
@@ -113,7 +115,9 @@ export class GatewayError extends Error {
   get wire(): WireError {
     if (this.details.wire) return this.details.wire;
     const [, type, code] = table[this.code];
-    return { message: this.message, type, param: this.details.param ?? null, code };
+    // Whoever does not know the model, it is that field of the request.
+    const { param = this.code === "upstream_model_not_found" ? "model" : null } = this.details;
+    return { message: this.message, type, param, code };
   }
 }
 

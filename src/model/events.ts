@@ -97,8 +97,10 @@ export interface FinishEvent {
   readonly usage?: Usage;
   /** The whole answer, when it was not streamed. */
   readonly completion?: Completion;
-  /** Share of the weight behind this answer, 0 to 1; set by votes, read by cascades. */
+  /** Share of the weight behind this answer, 0 to 1; set by votes, read by cascades. Votes that were not waited for count as against it. */
   readonly agreement?: number;
+  /** What the share may have come to with the votes that were not waited for. */
+  readonly agreementAtMost?: number;
   /** The upstream's own usage chunk, spliced like a batch, for when its usage is the whole truth. */
   readonly bytes?: string;
 }

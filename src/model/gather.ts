@@ -72,6 +72,9 @@ interface SeatState {
   hedge?: Disposable;
 }
 
+/** A panel counts by itself: the agreement that a member tells is read by nobody. */
+const unread: readonly number[] = Object.freeze([]);
+
 /** A leg is streamed upstream when this policy, or one above, may cut it, so that what it wrote can be billed. */
 function deliveryOf(policy: GatherPolicy, call: Call): Delivery {
   const cuts = call.delivery === "metered" || policy.graceMs !== undefined || policy.stop !== undefined || policy.hedge !== undefined;
@@ -186,6 +189,7 @@ class Gathering {
       member: true,
       delivery: this.#delivery,
       signal: scope.signal,
+      marks: unread,
     });
     const result = await complete(seat.model, seat.request, inner);
     state.running.delete(scope);

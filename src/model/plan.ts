@@ -1,7 +1,11 @@
+import type { Heeds } from "./heeds.ts";
+
 /** What a node may cost and how it answers, known before any call. Made by pure functions at boot. */
 export interface Plan {
   /** Upstream calls at best and at worst, retries not counted. */
   readonly calls: readonly [best: number, worst: number];
+  /** What it takes of its slot when every attempt fails and each is made again; one where absent. */
+  readonly attempts?: number;
   /** Sequential upstream calls at worst: the shape of the latency. */
   readonly depth: number;
   /** Whose tokens may stream to the client; `none` when the answer comes in one go. */
@@ -12,6 +16,8 @@ export interface Plan {
   readonly edges: readonly Edge[];
   /** Its `finish` tells the agreement behind the answer. */
   readonly agreement?: boolean;
+  /** What of a request, beside its fields, decides the answer; of the node itself, not of its children. */
+  readonly heeds?: Heeds;
   /** Who answers turns with tools, when the kind has a rule for it. */
   readonly tools?: string;
   /** The plan of a turn with tools alone, where the rule asks more than an owner. */

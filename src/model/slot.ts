@@ -64,7 +64,10 @@ class Attempts implements Slot {
   }
 }
 
+/** Upstream calls of one slot at most. */
+export const SLOT_ATTEMPTS = 6;
+
 /** A slot with `attempts` in hand. */
-export function newSlot(retries: RetryBudget, attempts = 6): Slot {
+export function newSlot(retries: RetryBudget, attempts = SLOT_ATTEMPTS): Slot {
   return new Attempts(retries, attempts);
 }

@@ -37,7 +37,7 @@ export interface Span {
 /** Facts about the whole request that any node may add to. */
 export interface Trace {
   readonly root: Span;
-  /** Why the answer is of a lower kind than configured; the first reason wins the header, all are kept. */
+  /** Why the answer is of a lower kind than configured. */
   readonly degraded: string[];
   readonly warnings: string[];
   /** Keep candidates' texts (`expose: full`). */

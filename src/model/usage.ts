@@ -14,6 +14,14 @@ export interface Usage {
   readonly rejectedPredictionTokens?: number;
 }
 
+/** More than any one answer has: what tells more is broken, and would lock a key or spend its budget. */
+const MOST_TOKENS = 1e9;
+
+/** A count in a loosely typed answer; undefined for what is not a number of tokens. */
+export function tokenCount(value: unknown): number | undefined {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MOST_TOKENS ? (value as number) : undefined;
+}
+
 const details = [
   "cachedTokens",
   "cacheWriteTokens",

@@ -86,6 +86,13 @@ export interface Polled extends Assembled {
   readonly losses: Gathered["losses"];
 }
 
+/** Says how many seats the budget left empty. That none could be paid is told by what comes of it: an error, or a round that is dropped. */
+function tellDenied({ candidates, losses }: Gathered, seats: number, { trace }: Call): void {
+  const answered = new Set(candidates.map(({ seat }) => seat));
+  const denied = new Set(losses.flatMap(({ seat, error }) => (error.code === "budget_denied" && !answered.has(seat) ? [seat] : [])));
+  if (denied.size > 0 && denied.size < seats) trace.degraded.push(`members: budget_denied, ${denied.size} of ${seats}`);
+}
+
 /** The error of a panel that has too few answers. */
 export function shortage(what: string, { losses }: Pick<Gathered, "losses">): GatewayError {
   const errors = losses.map(({ error }) => error);
@@ -140,6 +147,7 @@ export async function poll(assembly: Assembly, request: Asking, call: Call, need
     gathered.losses.map(({ error }) => error),
     call,
   );
+  tellDenied(gathered, seats.length, call);
   const faulty = faultyOf(gathered, needs, weigh);
   return {
     candidates: preferWhole(gathered.candidates.map(weigh)),

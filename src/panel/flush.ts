@@ -8,11 +8,19 @@ export function wholeDelivery({ delivery }: Call): Delivery {
   return delivery === "stream" ? "unary" : delivery;
 }
 
+/** What the votes behind an answer come to. */
+type Agreed = Pick<FinishEvent, "agreement" | "agreementAtMost">;
+
+/** The agreement of an outcome, as its answer tells it. */
+export function agreed({ agreement, atMost }: { readonly agreement: number; readonly atMost?: number | undefined }): Agreed {
+  return { agreement, ...(atMost === undefined ? {} : { agreementAtMost: atMost }) };
+}
+
 /**
  * Gives out a finished answer in one go: one batch to a stream, else the completion itself, with its bytes. Its usage is one leg's; the sum
  * stands in the ledger.
  */
-export function* flush(completion: Completion, call: Call, told: Pick<FinishEvent, "agreement"> = {}): Generator<ModelEvent> {
+export function* flush(completion: Completion, call: Call, told: Agreed = {}): Generator<ModelEvent> {
   if (call.delivery !== "stream") {
     yield { type: "finish", completion, ...told };
     return;

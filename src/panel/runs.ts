@@ -28,9 +28,12 @@ function close(run: Call, ok: boolean): void {
 }
 
 /** The weakest agreement of the runs, when all tell one. */
-function agreementOf(finishes: readonly FinishEvent[]): Pick<FinishEvent, "agreement"> {
+function agreementOf(finishes: readonly FinishEvent[]): Pick<FinishEvent, "agreement" | "agreementAtMost"> {
   const told = finishes.map(({ agreement }) => agreement).filter((agreement) => agreement !== undefined);
-  return told.length === finishes.length ? { agreement: Math.min(...told) } : {};
+  if (told.length < finishes.length) return {};
+  const agreement = Math.min(...told);
+  const atMost = Math.min(...finishes.map(({ agreementAtMost, agreement: least = 0 }) => agreementAtMost ?? least));
+  return atMost > agreement ? { agreement, agreementAtMost: atMost } : { agreement };
 }
 
 /** Runs under way together. The first that fails ends those that still run in its scopes. */

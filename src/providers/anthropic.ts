@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { baseUrl } from "./base-url.ts";
 import { defineProvider } from "./define.ts";
 
 const timeouts = z
@@ -17,10 +18,7 @@ const options = z.strictObject({
     .regex(/^[\x21-\x7e]+$/)
     .optional()
     .describe("Sent to this provider and to nobody else, as `x-api-key`."),
-  baseUrl: z
-    .url({ protocol: /^https?$/ })
-    .default("https://api.anthropic.com/v1")
-    .describe("Up to and with `/v1`."),
+  baseUrl: baseUrl.default("https://api.anthropic.com/v1").describe("Up to and with `/v1`."),
   version: z
     .string()
     .regex(/^\d{4}-\d{2}-\d{2}$/)

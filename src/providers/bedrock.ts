@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { baseUrl } from "./base-url.ts";
 import { defineProvider } from "./define.ts";
 
 const timeouts = z
@@ -25,10 +26,7 @@ const options = z
     accessKeyId: secret.optional().describe("With `secretAccessKey`: requests are signed."),
     secretAccessKey: secret.optional(),
     sessionToken: secret.optional().describe("Of temporary credentials."),
-    baseUrl: z
-      .url({ protocol: /^https?$/ })
-      .optional()
-      .describe("Instead of the public address of the region, such as that of a private endpoint."),
+    baseUrl: baseUrl.optional().describe("Instead of the public address of the region, such as that of a private endpoint."),
     headers: z
       .record(z.string().regex(/^[\w-]+$/), z.string().regex(/^[\t\x20-\x7e]*$/))
       .default({})

@@ -1,5 +1,6 @@
 import type * as z from "zod";
 import type { Adapters, Decoder, Embedder, Passage, Reranker, Scorer } from "../model/leaves.ts";
+import type { Heeds } from "../model/heeds.ts";
 import type { Model } from "../model/model.ts";
 import type { ChatRequest } from "../model/request.ts";
 import type { Clock } from "../model/clock.ts";
@@ -66,6 +67,8 @@ export interface ProviderInstance {
   readonly own?: readonly string[];
   /** A request of a client's comes, under this id: the seed of what was drawn for it when it was recorded, where it was. */
   recall?(request: ChatRequest, callId: string): number | undefined;
+  /** What of a request, beside its fields, goes to its models and may change what they answer. */
+  readonly heeds?: Heeds;
   /** Whose public price list applies, when there is one. */
   readonly pricedAs?: string;
 }
@@ -87,5 +90,5 @@ export function defineProvider<Schema extends z.ZodType, Built extends ReturnTyp
   },
 ): Omit<Provider, "build"> & { build(options: unknown, site: ProviderSite): Built } {
   // The registry holds providers of all option types; each is only ever given what its own schema parsed.
-  return provider as Omit<Provider, "build"> & { build(options: unknown, site: ProviderSite): Built };
+  return provider;
 }

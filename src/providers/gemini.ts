@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { baseUrl } from "./base-url.ts";
 import { defineProvider } from "./define.ts";
 
 const timeouts = z
@@ -17,10 +18,7 @@ const options = z.strictObject({
     .regex(/^[\x21-\x7e]+$/)
     .optional()
     .describe("Sent to this provider and to nobody else, in a header."),
-  baseUrl: z
-    .url({ protocol: /^https?$/ })
-    .default("https://generativelanguage.googleapis.com/v1beta")
-    .describe("Up to and with the version."),
+  baseUrl: baseUrl.default("https://generativelanguage.googleapis.com/v1beta").describe("Up to and with the version."),
   headers: z
     .record(z.string().regex(/^[\w-]+$/), z.string().regex(/^[\t\x20-\x7e]*$/))
     .default({})

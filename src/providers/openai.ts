@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { Timeouts } from "../model/call.ts";
 import type { Passage } from "../model/leaves.ts";
+import { baseUrl } from "./base-url.ts";
 import { defineProvider, type Capabilities } from "./define.ts";
 import { dialects, type Dialect, type DialectName } from "./openai/dialects.ts";
 import { embeddingsLeaf } from "./openai/embeddings.ts";
@@ -29,10 +30,7 @@ const options = z.strictObject({
     .regex(/^[\x21-\x7e]+$/)
     .optional()
     .describe("Sent to this provider and to nobody else."),
-  baseUrl: z
-    .url({ protocol: /^https?$/ })
-    .optional()
-    .describe("Up to and with `/v1`. Each dialect knows its own."),
+  baseUrl: baseUrl.optional().describe("Up to and with `/v1`. Each dialect knows its own."),
   dialect: z.enum(names).optional().describe("Which server speaks there; what differs between servers is data."),
   headers: z
     .record(z.string().regex(/^[\w-]+$/), z.string().regex(/^[\t\x20-\x7e]*$/))
@@ -156,6 +154,7 @@ export const openai = defineProvider({
               });
             },
           }),
+      ...(dialect.heedsMetadata ? { heeds: { metadata: "all" as const } } : {}),
       ...(dialect.pricedAs === undefined ? {} : { pricedAs: dialect.pricedAs }),
     };
   },

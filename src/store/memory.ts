@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Admission, Admitted, KeyLimits, Lease, RequestRecord, Store } from "./store.ts";
-
-export type Per = NonNullable<KeyLimits["budget"]>["per"];
+import { pers, windowOf, type Per } from "./windows.ts";
 
 /** A value with its place and the moment (milliseconds since 1970) from which it is no more. */
 export interface StoredValue {
@@ -40,38 +39,14 @@ export interface Bounds {
 
 export const defaultBounds: Bounds = { requests: 10_000, values: 10_000, valueBytes: 64 * 2 ** 20 };
 export const requestTtlMs = 86_400_000;
-export const pers: readonly Per[] = ["minute", "hour", "day", "month"];
 
 const minuteMs = 60_000;
-const lengths = { minute: minuteMs, hour: 3_600_000, day: 86_400_000 };
 /** A request in flight ends when it likes: when to come back for its room is a guess. */
 const busyRetryMs = 1000;
+/** More than one request can use: sums stay exact, and what is broken is forgotten with the minute. */
+const mostTokens = 1e10;
 /** Leases that expired but may still be settled; beyond this the oldest are taken for crashed. */
 const maxExpired = 10_000;
-
-interface Window {
-  readonly start: number;
-  readonly end: number;
-}
-
-/** The last windows that were asked for: nearly every request falls into the same. */
-const known: Partial<Record<Per, Window>> = {};
-
-/** The calendar window (UTC) that `at` falls in; `end` is the first moment after it. */
-export function windowOf(per: Per, at: number): Window {
-  const last = known[per];
-  return last && at >= last.start && at < last.end ? last : (known[per] = newWindow(per, at));
-}
-
-function newWindow(per: Per, at: number): Window {
-  if (per === "month") {
-    const date = new Date(at);
-    const [year, month] = [date.getUTCFullYear(), date.getUTCMonth()];
-    return { start: Date.UTC(year, month), end: Date.UTC(year, month + 1) };
-  }
-  const start = Math.floor(at / lengths[per]) * lengths[per];
-  return { start, end: start + lengths[per] };
-}
 
 /** One string for two names, whatever characters they hold. */
 export const pair = (space: string, key: string): string => `${space.length}:${space}${key}`;
@@ -85,7 +60,7 @@ interface Counts {
 }
 
 interface Hold {
-  readonly nanos: number;
+  nanos: number;
   readonly expiresAt: number;
 }
 
@@ -150,7 +125,8 @@ function count({ recent, sums }: Account, at: number, { requests, tokens }: Coun
 
 /** Milliseconds until fewer than `limit` were counted in a minute; 0 when that is so. */
 function rateWait(account: Account, what: keyof Counts, { limits, now }: Admission): number {
-  const limit = limits[`${what}PerMinute`] ?? Infinity;
+  const limit = limits[`${what}PerMinute`];
+  if (limit === undefined) return 0;
   let left = account.sums[what];
   if (left < limit) return 0;
   for (const bucket of account.recent) {
@@ -163,31 +139,49 @@ function rateWait(account: Account, what: keyof Counts, { limits, now }: Admissi
 /** Milliseconds until a hold may be back. */
 const busyWait = ({ nextExpiry }: Account, now: number): number => Math.min(busyRetryMs, nextExpiry - now);
 
-function budgetWait(account: Account, { limits: { budget }, now }: Admission, nanos: number) {
-  if (!budget) return 0;
+/** What a key may still spend, in billionths. */
+interface Room {
+  /** Running requests may hold it. */
+  readonly unspent: number;
+  readonly free: number;
+  /** Milliseconds until there is a new budget. */
+  readonly endsIn: number;
+}
+
+function roomOf(account: Account, { budget }: KeyLimits, now: number): Room | undefined {
+  if (!budget) return undefined;
   const { start, end } = windowOf(budget.per, now);
-  const limit = Math.round(budget.usd * 1e9);
-  const spent = spentIn(account, budget.per, start);
-  if (spent >= limit || spent + nanos > limit) return end - now;
-  return spent + account.held + nanos > limit ? Math.min(busyWait(account, now), end - now) : 0;
+  const unspent = Math.round(budget.usd * 1e9) - spentIn(account, budget.per, start);
+  return { unspent, free: unspent - account.held, endsIn: end - now };
+}
+
+function budgetWait(account: Account, { usd, leastUsd = 0, now }: Admission, room: Room | undefined): number {
+  if (!room) return 0;
+  const nanos = toNanos(usd);
+  // Without a price nothing is held, so what is held can not be in its way.
+  const least = Math.min(nanos, Math.max(toNanos(leastUsd), 1));
+  if (room.unspent <= 0 || least > room.unspent) return room.endsIn;
+  return nanos > 0 && least > room.free ? Math.min(busyWait(account, now), room.endsIn) : 0;
 }
 
 /** Of the limits that refuse, the one that does so longest: to come back sooner is of no use. */
-function refusal(account: Account, admission: Admission, nanos: number): Admitted | undefined {
+function refusal(account: Account, admission: Admission, room: Room | undefined): Admitted | undefined {
   const busy = account.holds.size >= (admission.limits.concurrency ?? Infinity);
   const waits = {
-    budget: budgetWait(account, admission, nanos),
+    budget: budgetWait(account, admission, room),
     requestsPerMinute: rateWait(account, "requests", admission),
     tokensPerMinute: rateWait(account, "tokens", admission),
     concurrency: busy ? busyWait(account, admission.now) : 0,
   };
   let limit: keyof typeof waits = "budget";
   for (const other of ["requestsPerMinute", "tokensPerMinute", "concurrency"] as const) if (waits[other] > waits[limit]) limit = other;
-  return waits[limit] > 0 ? { ok: false, limit, retryAfterMs: Math.ceil(waits[limit]) } : undefined;
+  if (waits[limit] === 0) return undefined;
+  const refused = { ok: false, limit, retryAfterMs: Math.ceil(waits[limit]) } as const;
+  return limit === "budget" && room ? { ...refused, leftUsd: Math.max(0, room.unspent) / 1e9 } : refused;
 }
 
 /** Limits, leases and spend. */
-function newAccounts(journal: Journal | undefined): Pick<Store, "admit" | "settle" | "spent"> {
+function newAccounts(journal: Journal | undefined): Pick<Store, "admit" | "grow" | "settle" | "spent"> {
   const accounts = new Map<string, Account>();
   const expired = new Set<string>();
   // Unique beyond this process: a lease of an earlier one must not end one of ours.
@@ -240,18 +234,32 @@ function newAccounts(journal: Journal | undefined): Pick<Store, "admit" | "settl
       const { key, usd, now } = admission;
       if (accounts.size >= sweepAt) sweep(now);
       const account = open(key);
-      const nanos = toNanos(usd);
+      const worst = toNanos(usd);
       forget(account, now);
       expire(account, now);
-      const refused = refusal(account, admission, nanos);
+      const room = roomOf(account, admission.limits, now);
+      const refused = refusal(account, admission, room);
       if (refused) return refused;
-      const lease: Lease = { id: `${prefix}-${(leases += 1)}`, key, usd };
+      const nanos = room ? Math.min(worst, Math.max(0, room.free)) : worst;
+      const lease: Lease = { id: `${prefix}-${(leases += 1)}`, key, usd: nanos < worst ? nanos / 1e9 : usd };
       const expiresAt = now + admission.expiresMs;
       account.holds.set(lease.id, { nanos, expiresAt });
       account.held += nanos;
       account.nextExpiry = Math.min(account.nextExpiry, expiresAt);
       count(account, now, { requests: 1, tokens: 0 });
       return { ok: true, lease };
+    },
+
+    grow: ({ id, key }, { limits, usd, now }) => {
+      const account = accounts.get(key);
+      if (!account) return false;
+      expire(account, now);
+      const hold = account.holds.get(id);
+      const nanos = toNanos(usd);
+      if (!hold || (nanos > 0 && nanos > (roomOf(account, limits, now)?.free ?? Infinity))) return false;
+      hold.nanos += nanos;
+      account.held += nanos;
+      return true;
     },
 
     settle: ({ id, key }, { usd, tokens, now }) => {
@@ -261,8 +269,8 @@ function newAccounts(journal: Journal | undefined): Pick<Store, "admit" | "settl
       const account = open(key);
       if (hold) release(account, id, hold);
       forget(account, now);
-      if (tokens > 0) count(account, now, { requests: 0, tokens });
-      const nanos = toNanos(usd);
+      if (tokens > 0) count(account, now, { requests: 0, tokens: Math.min(tokens, mostTokens) });
+      const nanos = Number.isFinite(usd) ? toNanos(usd) : 0;
       if (nanos === 0) return;
       for (const per of pers) book(account, { per, start: windowOf(per, now).start, nanos });
       journal?.spend(key, now, nanos);

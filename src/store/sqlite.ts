@@ -1,18 +1,9 @@
 import { closeSync, existsSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import {
-  type Bounds,
-  defaultBounds,
-  memoryStore,
-  pair,
-  pers,
-  requestTtlMs,
-  type StoredSpend,
-  type StoredValue,
-  windowOf,
-} from "./memory.ts";
+import { type Bounds, defaultBounds, memoryStore, pair, requestTtlMs, type StoredSpend, type StoredValue } from "./memory.ts";
 import type { Store } from "./store.ts";
+import { pers, windowOf } from "./windows.ts";
 
 export interface SqliteOptions {
   readonly path: string;

@@ -2,7 +2,7 @@
 export interface Lease {
   readonly id: string;
   readonly key: string;
-  /** US dollars held for this request. */
+  /** US dollars held for this request: its worst price, or what the budget of the key has left where that is less. */
   readonly usd: number;
 }
 
@@ -18,8 +18,10 @@ export interface Admission {
   /** Name of the key; the partition of everything that is stored. */
   readonly key: string;
   readonly limits: KeyLimits;
-  /** Worst price of the request in US dollars, to be held until it is settled. */
+  /** Worst price of the request in US dollars, to be held until it is settled as far as the budget goes. */
   readonly usd: number;
+  /** To hold less than this is of no use; absent where any part of the worst price is. */
+  readonly leastUsd?: number;
   /** Milliseconds since 1970. */
   readonly now: number;
   /** The hold is given back by itself after this long: a crashed request does not lock money for ever. */
@@ -32,7 +34,17 @@ export type Admitted =
       readonly ok: false;
       readonly limit: "requestsPerMinute" | "tokensPerMinute" | "concurrency" | "budget";
       readonly retryAfterMs: number;
+      /** What the budget has left, where it is what refuses: not spent, but running requests may hold it. */
+      readonly leftUsd?: number;
     };
+
+/** What a lease is to hold besides. */
+export interface Growth {
+  readonly limits: KeyLimits;
+  readonly usd: number;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
 
 /** What was really spent. */
 export interface Settlement {
@@ -57,8 +69,13 @@ export interface RequestRecord {
  * answer at once gives it without a promise.
  */
 export interface Store {
-  /** Checks the limits of a key and leases the worst price, atomically. */
+  /** Checks the limits of a key and leases the worst price, capped by its budget, atomically. */
   admit(admission: Admission): Admitted | Promise<Admitted>;
+  /**
+   * Lets a lease hold more, where the budget has that much left which nobody holds: a worst price is a guess as long as answers have no bound. A
+   * store that would have to ask elsewhere says no.
+   */
+  grow(lease: Lease, growth: Growth): boolean;
   /** Ends a lease: what was spent is booked, the rest given back. A second call with the same lease changes nothing. */
   settle(lease: Lease, settlement: Settlement): void | Promise<void>;
   /** US dollars that a key has spent in the window which `now` falls in, holds not counted. */

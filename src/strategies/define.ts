@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { Call } from "../model/call.ts";
 import type { Embedder, Reranker } from "../model/leaves.ts";
+import type { Heeds } from "../model/heeds.ts";
 import type { Model } from "../model/model.ts";
 import type { Plan, Planned } from "../model/plan.ts";
 import type { ChatRequest } from "../model/request.ts";
@@ -39,6 +40,13 @@ export interface BuildSite {
   /** State that all requests share, partitioned by the spaces that a strategy names. */
   readonly store: Store;
   readonly prices: Prices;
+  /** What a child that was built, and all below it, heed of a request beside its fields. */
+  heeds(node: Node): Required<Heeds>;
+  /**
+   * Tells a node from any other, for files that are made for certain nodes: an upstream model is its name, anything else its kind and a hash over
+   * its options and all below. Aliases are followed.
+   */
+  identity(node: Node): string;
   /** Tells the operator of something legal that is hardly meant. `at` as for `child`. */
   warn(at: string, message: string): void;
 }

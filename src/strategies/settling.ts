@@ -12,6 +12,8 @@ import * as shared from "./members.ts";
 const JUDGED = 12;
 /** The mean cosine from which two groups of answers are one. */
 const THRESHOLD = 0.9;
+/** What a judge reads of each answer. */
+const CANDIDATE_TOKENS = 1_000;
 
 export const settling = {
   embedder: node.optional().describe("For `answer: semantic`: a model that embeds. One call a request."),
@@ -26,7 +28,11 @@ export const settling = {
     .describe(
       "For `answer: semantic`: says of every two wordings whether they are the same. For `tie: judge`: picks one. Best one that is no member.",
     ),
-  maxCandidateTokens: z.int().min(16).default(1_000).describe("What the judge is shown of each answer at most; an estimate."),
+  maxCandidateTokens: z
+    .int()
+    .min(16)
+    .optional()
+    .describe(`For \`judge\`: what it is shown of each answer at most, ${CANDIDATE_TOKENS} unless said; an estimate.`),
   tie: z
     .enum(["earliest", "medoid", "judge"])
     .default("earliest")
@@ -41,13 +47,14 @@ interface Options extends z.output<typeof schema> {
 
 /** Options that do not go together. `seats` is how many answers there are. */
 export function checkSettling(options: Options, seats: number): void {
-  const { answer, embedder, judge, threshold, tie } = options;
+  const { answer, embedder, judge, maxCandidateTokens, threshold, tie } = options;
   if (judge !== undefined && comparesByJudge(options)) checkPairs(seats);
   const semantic = answer === "semantic";
   if (semantic && embedder === undefined && judge === undefined)
     throw new OptionError("answer", "`semantic` needs an `embedder` or a `judge`");
   if (!semantic && embedder !== undefined) throw new OptionError("embedder", "goes with `answer: semantic`");
   if (threshold !== undefined && embedder === undefined) throw new OptionError("threshold", "goes with `embedder`");
+  if (maxCandidateTokens !== undefined && judge === undefined) throw new OptionError("maxCandidateTokens", "goes with `judge`");
   if (tie === "judge" && judge === undefined) throw new OptionError("tie", "`judge` needs a `judge`");
   if (judge === undefined || tie === "judge") return;
   if (!semantic) throw new OptionError("judge", "goes with `answer: semantic` or `tie: judge`");
@@ -73,7 +80,7 @@ export interface Settling {
 }
 
 export function buildSettling(options: Options, seating: Seating, site: BuildSite): Settling {
-  const { answer, embedder, judge: given, maxCandidateTokens: maxTokens, threshold = THRESHOLD, tie } = options;
+  const { answer, embedder, judge: given, maxCandidateTokens: maxTokens = CANDIDATE_TOKENS, threshold = THRESHOLD, tie } = options;
   const putting = (name: string): Putting => ({ prompt: shared.promptOf(site, name, ["candidates"], ["nonce", "form"]), maxTokens });
   const judge: Role | undefined = given === undefined ? undefined : shared.buildRole(given, "judge", site);
   const compare = (): Compare | undefined => {

@@ -4,7 +4,7 @@ import type { Plan, Planned } from "../model/plan.ts";
 import type { Assembly } from "../panel/assemble.ts";
 import { planQuestions, toJudge } from "../panel/judging/judge.ts";
 import type { Role } from "../panel/seats.ts";
-import { tailOf } from "../panel/tail.ts";
+import { answererOf, tailOf } from "../panel/tail.ts";
 import type { ToolsRule } from "../panel/tools/turn.ts";
 import { OptionError, type BuildSite, type Node } from "./define.ts";
 import * as shared from "./members.ts";
@@ -73,9 +73,13 @@ export function buildTools(given: Options, otherwise: Role["model"], site: Build
 
 /** Who answers turns with tools, as `chorale check` prints it. */
 export function toolsTitle(given: Options, otherwise: Node, child: (node: Node) => Planned): string {
-  if (given.policy === "refuse") return "refused";
-  const { title, plan } = child(given.owner ?? otherwise);
-  return plan.tools ?? title;
+  return given.policy === "refuse" ? "refused" : ownerTitle(given.owner ?? otherwise, child);
+}
+
+/** The kind of a node within another says nothing of who answers. */
+function ownerTitle(owner: Node, child: (node: Node) => Planned): string {
+  const planned = child(owner);
+  return planned.plan.tools ?? (typeof owner === "string" ? planned.title : answererOf(planned));
 }
 
 /** Whom a panel has for turns with tools when the option names nobody. */
@@ -127,7 +131,7 @@ function planTurn(given: Options, child: (node: Node) => Planned, standby: Stand
     depth: seats.depth + owner.plan.depth,
     tail: tailOf(owner),
     edges: [...seats.edges, { role: "owner", child: owner }],
-    tools: `advice of ${who} to ${owner.title}`,
+    tools: `advice of ${who} to ${ownerTitle(given.owner ?? standby.owner, child)}`,
   };
 }
 

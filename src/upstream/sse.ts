@@ -38,12 +38,19 @@ export class SseReader {
   #first = true;
   #data: string[] = [];
   #event = "";
+  readonly #upstream: string;
+
+  /** `upstream` is the `provider/model` that errors name. */
+  constructor(upstream: string) {
+    this.#upstream = upstream;
+  }
 
   push(piece: string): void {
     let text = piece;
     this.#pending += text.length;
     if (this.#pending > MAX_EVENT) {
-      throw new GatewayError("upstream_protocol", `The upstream sent an event of more than ${MAX_EVENT / 1024 / 1024} MiB.`);
+      const upstream = this.#upstream;
+      throw new GatewayError("upstream_protocol", `${upstream} sent an event of more than ${MAX_EVENT / 1024 / 1024} MiB.`, { upstream });
     }
     if (!text.includes("\n") && !text.includes("\r")) {
       this.#pieces.push(text);

@@ -105,6 +105,7 @@ describe("a config that can not be built", () => {
       "models.a.members[0]",
       'unknown key "wieght"; did you mean "weight"?',
     ],
+    ["models: {a: {kind: pick, members: [small], weight: 2}}", "models.a", 'unknown key "weight"; it belongs in "members[]" of this node'],
     ["models: {a: {kind: pick, members: [{model: small, weight: x}]}}", "models.a.members[0].weight", 'found "x", expected a number'],
     ["models: {a: {kind: pick, members: [small], quorum: {min: 2}}}", "models.a.quorum.min", "asks for 2 of 1"],
     [

@@ -423,6 +423,13 @@ describe("a request", async () => {
     expect(explain(dear.catalog, "poor")).toMatchObject({ worstUsd: null, costCoverage: 0 });
   });
 
+  test("tells of the attempts that its providers make where something fails, which it does not count", async () => {
+    const stubborn = await build({ exam: { kind: "vote", members: ["a", "b"] } }, () => {}, { retry: { attempts: 4 } });
+    expect(explain(stubborn.catalog, "exam")).toMatchObject({ plan: { calls: [2, 2] }, legs: [{ attempts: 4 }, { attempts: 4 }] });
+    expect(explain(stubborn.catalog, "up/a")).toMatchObject({ plan: { calls: [1, 1] }, legs: [{ calls: 1, attempts: 4 }] });
+    expect(explain(catalog, "exam").legs.map(({ attempts }) => attempts)).toEqual([1, 1, 1]);
+  });
+
   test("is sent to nobody", () => {
     expect(upstream.connections).toBe(0);
   });

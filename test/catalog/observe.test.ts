@@ -22,8 +22,9 @@ const price = { in: 1_000_000, out: 2_000_000, cachedIn: 100_000 };
 const usage: Usage = { promptTokens: 10, completionTokens: 5 };
 const answer = { moves: [{ text: "Hello" }], usage };
 const request = newRequest({ max_tokens: 20 });
-/** Tokens that the prompt is taken for. */
+/** Tokens that the prompt is taken for before it is sent, and those that it is billed with where nobody counted them: 12 letters in a message. */
 const prompt = Math.ceil(request.source.buffer.length / 4);
+const billed = 7;
 
 /** A leaf that does as told, with the span at hand as a real one has it. */
 function leafOf(body: (call: Call) => AsyncGenerator<ModelEvent>): Model {
@@ -177,7 +178,7 @@ describe("the leg of a leaf", () => {
     const { leg } = await legOf(new FakeModel("p/m", says("12345678")), { delivery: "unary" });
     expect(leg).toMatchObject({
       status: "ok",
-      usage: { promptTokens: prompt, completionTokens: 2 },
+      usage: { promptTokens: billed, completionTokens: 2 },
       estimated: true,
     });
   });
@@ -185,7 +186,7 @@ describe("the leg of a leaf", () => {
   test("without usage of a stream counts a token a batch", async () => {
     const { leg } = await legOf(new FakeModel("p/m", says("a", "b", "c")));
     expect(leg).toMatchObject({
-      usage: { promptTokens: prompt, completionTokens: 3 },
+      usage: { promptTokens: billed, completionTokens: 3 },
       estimated: true,
     });
   });
@@ -216,8 +217,8 @@ describe("the leg of a leaf", () => {
     expect(leg).toEqual({
       upstream: "p/m",
       status: "failed",
-      usage: { promptTokens: prompt, completionTokens: 0 },
-      usd: prompt,
+      usage: { promptTokens: billed, completionTokens: 0 },
+      usd: billed,
       estimated: true,
     });
   });
@@ -249,8 +250,8 @@ describe("the leg of a leaf", () => {
       {
         upstream: "p/m",
         status: "cancelled",
-        usage: { promptTokens: prompt, completionTokens: 7 },
-        usd: prompt + 14,
+        usage: { promptTokens: billed, completionTokens: 7 },
+        usd: billed + 14,
         estimated: true,
       },
     ]);
@@ -266,6 +267,30 @@ describe("the leg of a leaf", () => {
       new GatewayError("upstream_protocol", "no end"),
     );
     expect((await legOf(inner)).leg).toMatchObject({ status: "failed", usage, estimated: false });
+  });
+
+  test("is billed for what a model reads of a prompt, not for its JSON", async () => {
+    const inner = leafThatFails(
+      (span) => {
+        span.sent = true;
+      },
+      new GatewayError("upstream_timeout", "too late"),
+    );
+    const tokensOf = async (fields: Parameters<typeof newRequest>[0]) => {
+      const call = newCall();
+      await read(observeLeaf(inner, price).stream(newRequest(fields), call));
+      return call.ledger.legs[0]?.usage?.promptTokens ?? 0;
+    };
+    expect(await tokensOf({ messages: [{ role: "user", content: "x" }], temperature: 0.5, user: "u".repeat(400) })).toBe(5);
+    expect(await tokensOf({ tools: [{ type: "function", function: { name: "f", description: "d".repeat(400) } }] })).toBeGreaterThan(100);
+    const url = `data:image/png;base64,${"A".repeat(400_000)}`;
+    const image = { type: "image_url", image_url: { url } };
+    const file = { type: "file", file: { file_data: url } };
+    for (const part of [image, file]) {
+      const tokens = await tokensOf({ messages: [{ role: "user", content: [part] }] });
+      expect([tokens > 500, tokens < 2000]).toEqual([true, true]);
+    }
+    expect(await tokensOf({ messages: [], prompt: "x".repeat(400) })).toBeGreaterThan(99);
   });
 
   test("that was aborted is cancelled, not failed", async () => {

@@ -57,16 +57,16 @@ describe("chorale explain", () => {
     expect(out).toBe(
       [
         "smart (route)",
-        "  calls 1..2, depth 2, streams up/a or up/b, turns with tools: fallback",
-        "  at worst 0.00207 USD for the 50 % of calls whose price is known",
+        "  calls 1..2, depth 2, streams up/a or up/b, turns with tools: up/a or up/b",
+        "  at worst 0.00207 USD for the 50 % of calls whose price is known, without retries",
         "  no rule holds",
         "  └─ else: fallback",
         "     in this order, the next one when one fails",
         "     ├─ member 1: up/a",
         "     └─ member 2: up/b, maybe",
         "  legs",
-        "    up/a: 1 call at most, at worst 0.00207 USD",
-        "    up/b: maybe, 1 call at most, price unknown",
+        "    up/a: 1 call at most (2 attempts where it fails), at worst 0.00207 USD",
+        "    up/b: maybe, 1 call at most (2 attempts where it fails), price unknown",
         "",
       ].join("\n"),
     );

@@ -110,7 +110,7 @@ describe("chorale check", () => {
         └─ member 3: openai/gpt-5-mini
 
       smart (cascade)
-        calls 1..6, depth 4, streams small or openai/gpt-5-mini or gpu/qwen3-4b, worst price x6, with tools: single model fallback
+        calls 1..6, depth 4, streams small or openai/gpt-5-mini or gpu/qwen3-4b, worst price x6, with tools: single model openai/gpt-5-mini or gpu/qwen3-4b
         ├─ step 1: small = gpu/qwen3-4b
         ├─ step 2: exam (vote)
         │  ├─ member 1: small = gpu/qwen3-4b

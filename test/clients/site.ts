@@ -1,5 +1,5 @@
 /** Where clients are sent: a bare leaf, a panel, and a model of every kind over the simulated provider. */
-import { configOf, page } from "../docs/blocks.ts";
+import { everyKind as exampleOf } from "../docs/blocks.ts";
 import { startPair } from "../support/gateway.ts";
 import type { OnFinished } from "../support/upstream.ts";
 import { worker, type Deed } from "./worker.ts";
@@ -23,7 +23,7 @@ function panelsFor(client: string): readonly (readonly [string, object])[] {
 }
 
 /** One model of every kind there is. */
-const everyKind = configOf(page("docs/examples/every-kind.yaml"))["models"] as Readonly<Record<string, { readonly kind: string }>>;
+const everyKind = exampleOf()["models"] as Readonly<Record<string, { readonly kind: string }>>;
 
 export const kinds: readonly { readonly kind: string; readonly model: string }[] = Object.entries(everyKind)
   .map(([model, { kind }]) => ({ kind, model }))

@@ -88,3 +88,20 @@ test("nothing is told after close", async () => {
     .toBeGreaterThan(0);
   expect(closed.seen.changes).toBe(0);
 });
+
+test("what was read already is no change, what comes after it is", async () => {
+  const { path, seen, start } = watched();
+  writeFileSync(path, "one");
+  const watch = start();
+  let told = 0;
+  const other = watchConfig(path, () => (told += 1), 10);
+  onTestFinished(() => other.close());
+  // The first look at the file has to come before the change.
+  await expect.poll(() => (writeFileSync(path, `two ${performance.now()}`), told)).toBeGreaterThan(0);
+  const [before, toldBefore] = [seen.changes, told];
+  writeFileSync(path, "three");
+  watch.seen();
+  await expect.poll(() => told).toBeGreaterThan(toldBefore);
+  expect(seen.changes).toBe(before);
+  await expect.poll(() => (writeFileSync(path, `four ${performance.now()}`), seen.changes)).toBeGreaterThan(before);
+});

@@ -167,8 +167,10 @@ test("a request is found again by its id, by its own key alone", async () => {
     ["/v1/chorale/requests/req_nobody", `Bearer ${other}`],
   ] as const) {
     const response = await gateway.get(path, { headers: { authorization } });
+    const text = await response.text();
     expect(response.status).toBe(404);
-    expect(validateError(await response.text(), response.headers)).toEqual([]);
+    expect(validateError(text, response.headers)).toEqual([]);
+    expect(JSON.parse(text)).toMatchObject({ error: { code: "request_not_found" } });
   }
 });
 

@@ -30,25 +30,40 @@ const valid = {
   chorale: { expose: "summary", budget: { usd: 1 } },
 };
 
-test("A-FUZ-01 no mutation of a body makes the gateway fail", { timeout: 15_000 }, async () => {
+/** Requests under way at once. */
+const WAYS = 8;
+
+test("A-FUZ-01 no mutation of a body makes the gateway fail", { timeout: 30_000 }, async () => {
   const { gateway } = await startPair(
     { a: json(200, completionJson("4")), "*": json(200, completionJson("4")) },
     { onFinished: onTestFinished },
   );
   const paths = pathsOf(valid).filter((path) => path.length > 0);
   const change = fc.record({ path: fc.constantFrom(...paths), value: fc.option(hostile, { nil: undefined }) });
+  const body = fc
+    .array(change, { minLength: 1, maxLength: 3 })
+    .map((changes) => changes.reduce<unknown>((changed, { path, value }) => mutated(changed, path, value), valid));
+  const cpuMs: number[] = [];
+  const ask = async (sent: unknown) => {
+    const response = await gateway.chat(JSON.stringify(sent) ?? "");
+    const text = await response.text();
+    expect(response.status < 500 && (response.status === 200 || response.status >= 400)).toBe(true);
+    if (response.status === 200 && response.headers.get("content-type")?.startsWith("text/event-stream"))
+      expect(validateStream(text, { usage: false })).toEqual([]);
+    else if (response.status !== 200) expect(validateError(text, response.headers)).toEqual([]);
+  };
   await fc.assert(
-    fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 3 }), async (changes) => {
-      const body = changes.reduce<unknown>((changed, { path, value }) => mutated(changed, path, value), valid);
-      const response = await gateway.chat(JSON.stringify(body) ?? "");
-      const text = await response.text();
-      expect(response.status < 500 && (response.status === 200 || response.status >= 400)).toBe(true);
-      if (response.status === 200 && response.headers.get("content-type")?.startsWith("text/event-stream"))
-        expect(validateStream(text, { usage: false })).toEqual([]);
-      else if (response.status !== 200) expect(validateError(text, response.headers)).toEqual([]);
+    fc.asyncProperty(fc.array(body, { minLength: WAYS, maxLength: WAYS }), async (bodies) => {
+      const before = process.cpuUsage();
+      await Promise.all(bodies.map(ask));
+      const { user, system } = process.cpuUsage(before);
+      cpuMs.push((user + system) / 1000 / WAYS);
     }),
-    { numRuns: 1000 },
+    { numRuns: 2000 / WAYS },
   );
+  // Of this whole process, the upstream, the client and this test too; what a busy machine makes it wait is not counted.
+  const p99 = cpuMs.toSorted((a, b) => a - b)[Math.floor(cpuMs.length * 0.99)] ?? NaN;
+  expect(p99).toBeLessThan(25);
   expect((await gateway.chat({})).status).toBe(200);
 });
 

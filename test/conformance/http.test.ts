@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
 import { InternalServerError } from "openai";
 import { expect, onTestFinished, test } from "vitest";
-import { clientKey, messages, parseRaw, sendRaw, startPair, type PairOptions } from "../support/gateway.ts";
+import { clientKey, messages, parseRaw, sendRaw, startPair, upstreamKey, type PairOptions } from "../support/gateway.ts";
 import { validateError, validateStream } from "../support/stream-validator.ts";
 import { chunkStream, completionJson, errorJson, json, sse, type Scripts } from "../support/upstream.ts";
 
@@ -19,6 +19,56 @@ test("A-HTTP-01 a stream is served whatever `accept` says", async () => {
   expect(response.status).toBe(200);
   expect(response.headers.get("content-type")).toMatch(/^text\/event-stream/);
   expect(validateStream(await response.text(), { usage: false })).toEqual([]);
+});
+
+test("every request has its line in the log: what is refused before a route, and what asks no model", async () => {
+  const { gateway } = await start();
+  const long = `/v1/${"x".repeat(5000)}`;
+  const asked = [
+    await fetch(`${gateway.url}/models?key=${upstreamKey}`, { headers: { authorization: `Bearer ${upstreamKey}` } }),
+    await fetch(`${gateway.url}/models`),
+    await gateway.get("/v1/models?page=1"),
+    await gateway.get("/v1/models/nobody"),
+    await gateway.get(long),
+    await gateway.get("/v1/models/%zz"),
+    await gateway.get("/v1/chat/completions", { method: "DELETE" }),
+    await gateway.get("/v1/chat/completions", { method: "POST", body: "x", headers: { "content-type": "text/plain" } }),
+    await gateway.get("/health"),
+    await gateway.get("/ready"),
+  ];
+  for (const answer of asked) await answer.text();
+  const ids = asked.slice(0, 8).map(({ headers }) => headers.get("x-request-id"));
+  const line = { msg: "request", level: "info" };
+  const mine = { ...line, key: "team-a", ms: expect.any(Number) as unknown };
+  expect(gateway.accessLogs).toMatchObject([
+    { ...line, method: "GET", path: "/v1/models", status: 401, error: "unauthenticated" },
+    { ...line, method: "GET", path: "/v1/models", status: 401, error: "unauthenticated" },
+    { ...mine, method: "GET", path: "/v1/models", status: 200 },
+    { ...mine, path: "/v1/models/nobody", status: 404, error: "model_not_found" },
+    { ...mine, path: long.slice(0, 200), status: 404, error: "not_found" },
+    { ...line, path: "/v1/models/%zz", status: 400, error: "invalid_request" },
+    { ...mine, method: "DELETE", path: "/v1/chat/completions", status: 405, error: "method_not_allowed" },
+    { ...mine, method: "POST", status: 415, error: "unsupported_media_type" },
+  ]);
+  expect(gateway.accessLogs.map(({ requestId }) => requestId)).toEqual(ids);
+  expect(JSON.stringify(gateway.logs)).not.toContain(upstreamKey);
+});
+
+test("A-HTTP-02 HTTP/1.1 without a Host header is 400 with an OpenAI error", async () => {
+  const { gateway } = await start();
+  const { status, headers, body } = parseRaw(await sendRaw(gateway.port, ["GET /v1/models HTTP/1.1\r\n\r\n"]));
+  expect(status).toBe(400);
+  expect(validateError(body, headers)).toEqual([]);
+  expect(body).toContain("Host");
+  const old = parseRaw(await sendRaw(gateway.port, ["GET /health HTTP/1.0\r\n\r\n"]));
+  expect(old.status).toBe(200);
+});
+
+test("a path that can not be read is told without the framework's words, and has the headers of every answer", async () => {
+  const { gateway } = await start();
+  const response = await gateway.get("/v1/models/%zz");
+  expect(await response.json()).toMatchObject({ error: { message: "The path of this request is not valid.", param: null } });
+  expect(response.headers.get("x-chorale-version")).toBe((await gateway.get("/health")).headers.get("x-chorale-version"));
 });
 
 test.each([

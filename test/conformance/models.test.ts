@@ -47,6 +47,30 @@ test("A-MOD-03 an unknown model is 404", async () => {
   }
 });
 
+test("an unknown model's 404 names the nearest that the key may use", async () => {
+  const { gateway } = await start();
+  for (const answer of [await gateway.get("/v1/models/exma"), await gateway.chat({ model: "exma" })]) {
+    expect(answer.status).toBe(404);
+    expect(await answer.json()).toMatchObject({
+      error: { param: "model", message: expect.stringContaining("Did you mean 'exam'?") as unknown },
+    });
+  }
+});
+
+test.each(["..", ".", "../../admin?x=1#", "a/../b", "a/.", "..?x", "..\\b", "a\u0007", "a\u0085", "a\ud800"])(
+  "no model is called up/%j, and nobody is asked",
+  async (name) => {
+    const { gateway, upstream } = await startPair({ "*": json(200, completionJson("4")) }, { onFinished: onTestFinished });
+    const response = await gateway.chat({ model: `up/${name}` });
+    const text = await response.text();
+    expect([response.status, (JSON.parse(text) as { error: { code: string } }).error.code]).toEqual([404, "model_not_found"]);
+    expect(validateError(text, response.headers)).toEqual([]);
+    expect(upstream.requests).toHaveLength(0);
+    for (const fine of ["a.b", "...", "a..b", "org/model-1.5:free", "é"])
+      expect((await gateway.chat({ model: `up/${fine}` })).status).toBe(200);
+  },
+);
+
 test("a key sees and uses its own models alone", async () => {
   const key = "sk-chorale-narrow-0123456789";
   const { gateway } = await startPair(

@@ -105,6 +105,32 @@ test.each<readonly [string, object, string]>([
 });
 
 test.each([
+  [{ model: 5 }, "model", "expected a string"],
+  [{ model: "" }, "model", "it is empty"],
+  [{ model: null }, "model", "it is required"],
+  [{ chorale: { budget: { usd: -1 } } }, "chorale.budget.usd", "expected a number of at least 0"],
+  [{ chorale: { budget: { usd: "1" } } }, "chorale.budget.usd", "expected a number of at least 0"],
+  [{ chorale: { budget: 1 } }, "chorale.budget", "expected an object"],
+  [{ chorale: { deadlineMs: 0 } }, "chorale.deadlineMs", "expected an integer of at least 1"],
+  [{ chorale: { budget: { calls: 1.5 } } }, "chorale.budget.calls", "expected an integer of at least 1"],
+  [{ chorale: { expose: "all" } }, "chorale.expose", "expected one of none, summary, full"],
+])("what is wrong with %j is told in our own words", async (fields, param, why) => {
+  const { gateway } = await start();
+  for (const path of Object.hasOwn(fields, "model") ? ["chat/completions", "completions", "responses", "messages"] : ["chat/completions"]) {
+    const body = { messages, prompt: "x", input: "x", max_tokens: 5, ...fields };
+    if (path === "chat/completions") Object.assign(body, { input: undefined, prompt: undefined, model: "up/a", ...fields });
+    const response = await gateway.get(`/v1/${path}`, {
+      method: "POST",
+      body: JSON.stringify(body),
+      headers: { "content-type": "application/json" },
+    });
+    const { error } = (await response.json()) as { error: { message: string } };
+    expect([path, response.status, error.message]).toEqual([path, 400, expect.stringContaining(why) as unknown]);
+    expect(error.message).toContain(param);
+  }
+});
+
+test.each([
   ["openai", { max_completion_tokens: 5 }, { max_completion_tokens: 5 }],
   ["openai", { max_tokens: 7 }, { max_tokens: 7 }],
   ["openai", { max_tokens: 7, max_completion_tokens: 5 }, { max_completion_tokens: 5 }],

@@ -1,5 +1,6 @@
 /** What the tests of the docs read: pages, their YAML blocks, and the models that these configure. */
 import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 import { buildCatalog } from "../../src/catalog/build.ts";
@@ -23,6 +24,14 @@ export function yamlBlocks(text: string): readonly string[] {
 
 export function configOf(yaml: string): Config {
   return parse(yaml) as Config;
+}
+
+/** The example with every kind; the file that it names is found from any folder. */
+export function everyKind(): Config {
+  const path = "docs/examples/every-kind.yaml";
+  return parse(page(path), (key: unknown, value: unknown) =>
+    key === "table" && typeof value === "string" ? resolve(root, dirname(path), value) : value,
+  ) as Config;
 }
 
 /** The names of the models that a config has. */

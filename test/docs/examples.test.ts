@@ -1,18 +1,55 @@
 import { globSync } from "node:fs";
 import { expect, onTestFinished, test } from "vitest";
+import * as z from "zod";
 import { run } from "../../src/cli/run.ts";
 import { strategies } from "../../src/strategies/registry.ts";
 import { expectAnswers } from "./answering.ts";
-import { configOf, namesOf, overDemo, page, root, yamlBlocks, type Config } from "./blocks.ts";
+import { configOf, everyKind, namesOf, overDemo, page, root, yamlBlocks, type Config } from "./blocks.ts";
 
 const PATH = "docs/examples/every-kind.yaml";
 
-const nodes = configOf(page(PATH))["models"] as Readonly<Record<string, { readonly kind: string }>>;
+const nodes = everyKind()["models"] as Readonly<Record<string, { readonly kind: string }>>;
 
 test("the example has a model of every kind", () => {
   const kinds = new Set(Object.values(nodes).map(({ kind }) => kind));
   expect([...kinds].toSorted()).toEqual([...strategies.keys()].toSorted());
 });
+
+interface Schema {
+  readonly const?: unknown;
+  readonly enum?: readonly unknown[];
+  readonly anyOf?: readonly Schema[];
+  readonly oneOf?: readonly Schema[];
+  readonly items?: Schema;
+  readonly properties?: Readonly<Record<string, Schema>>;
+}
+
+/** All values of the keys by which a kind tells its ways apart, also within its steps: `by: judge`, `mode: overton`. */
+function waysOf({ anyOf = [], oneOf = [], items, properties = {} }: Schema): readonly string[] {
+  const own = Object.entries(properties).flatMap(([key, { const: only, enum: several }]) => {
+    if (key !== "by" && key !== "mode") return [];
+    return (several ?? (only === undefined ? [] : [only])).map((value) => `${key}: ${String(value)}`);
+  });
+  const within = [...anyOf, ...oneOf, ...(items ? [items] : []), ...Object.values(properties)];
+  return [...new Set([...own, ...within.flatMap(waysOf)])];
+}
+
+/** The same of a node as it is configured. */
+function waysIn(node: unknown): readonly string[] {
+  if (typeof node !== "object" || node === null) return [];
+  return Object.entries(node).flatMap(([key, value]: readonly [string, unknown]) =>
+    (key === "by" || key === "mode") && typeof value === "string" ? [`${key}: ${value}`] : waysIn(value),
+  );
+}
+
+test.each([...strategies.values()].map((strategy) => [strategy.kind, strategy] as const))(
+  "the example has every way of %s",
+  (kind, { options }) => {
+    const schema = z.toJSONSchema(options, { io: "input", unrepresentable: "any" }) as Schema;
+    const shown = new Set(Object.values(nodes).flatMap((node) => (node.kind === kind ? waysIn(node) : [])));
+    expect(waysOf(schema).filter((way) => !shown.has(way))).toEqual([]);
+  },
+);
 
 test("check prints the tree of each, and warns of nothing", async () => {
   let printed = "";
@@ -35,7 +72,7 @@ test("check prints the tree of each, and warns of nothing", async () => {
 });
 
 test("all of it answers, whole and streamed", { timeout: 30_000 }, async () => {
-  expect(await expectAnswers(configOf(page(PATH)), onTestFinished)).toBeGreaterThan(strategies.size);
+  expect(await expectAnswers(everyKind(), onTestFinished)).toBeGreaterThan(strategies.size);
 });
 
 /** The sections of several blocks in one. */

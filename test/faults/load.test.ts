@@ -13,20 +13,28 @@ function handles(): Readonly<Record<string, number>> {
 
 const COUNT = 1000;
 
+/**
+ * Longer than the test: a thousand requests share a core with their upstream. A member that is late on a busy machine is left out of its vote, as it
+ * should be, and the answer then says so and may be another.
+ */
+const patient = { connectMs: 60_000, firstTokenMs: 60_000, idleMs: 60_000, totalMs: 60_000 };
+
 test("a thousand requests at once are answered, or refused early; nothing stays behind", { timeout: 60_000 }, async () => {
   const before = handles();
   const upstream = await startUpstream({ a: say("42"), b: say("42"), c: say("41") }, onTestFinished);
   const gateway = await startGateway({
-    server: { maxInFlight: 600 },
+    server: { maxInFlight: 600, commitAfterMs: 60_000, headersTimeoutMs: 60_000, requestTimeoutMs: 60_000 },
     log: { level: "warn" },
-    providers: { up: provider(upstream) },
+    providers: { up: provider(upstream, { timeouts: patient }) },
     models: { exam: { kind: "vote", members: ["up/a", "up/b", "up/c"], answer: "number", stop: "none" } },
   });
   const answers = await Promise.all(Array.from({ length: COUNT }, (_, i) => gateway.ask({ model: "exam", stream: i % 2 === 0 })));
   const answered = answers.filter(({ status }) => status === 200);
   const refused = answers.filter(({ status }) => status !== 200);
   expect(answered.length).toBeGreaterThanOrEqual(600);
-  expect(answered.every(({ text, finish, done }) => text === "42" && finish === "stop" && done)).toBe(true);
+  const wrong = answered.filter(({ text, finish, done, raw }) => text !== "42" || finish !== "stop" || !done || raw.includes("degraded="));
+  expect(wrong.map(({ raw }) => raw)).toEqual([]);
+  expect(answered.map(({ headers }) => headers.get("x-chorale-degraded")).filter((why) => why !== null)).toEqual([]);
   for (const { status, headers, error } of refused) {
     expect([status, headers.get("retry-after"), error?.code]).toEqual([503, "1", "server_is_overloaded"]);
     expect(headers.get("x-should-retry")).toBeNull();

@@ -227,7 +227,7 @@ describe("a key", () => {
   });
 
   test("has spent its budget when it is spent, on winners and losers", async () => {
-    const { upstream, gateway } = await withKey({ budget: { usd: 0.1, per: "month" } });
+    const { upstream, gateway } = await withKey({ budget: { usd: 0.11, per: "month" } });
     const body = { model: "exam", max_tokens: 1 };
     const first = await fetchWith(gateway, bounded, body);
     const kept = await gateway.kept(first, bounded);

@@ -76,7 +76,7 @@ const faults: Readonly<Record<string, Fault>> = {
   resets: { status: 502, code: "upstream_unreachable", whole: reset() },
   "hangs up": { status: 502, code: "upstream_unreachable", whole: hangUp() },
   "sends no HTTP": { status: 502, code: "upstream_protocol", whole: raw("secret-marker is not HTTP\r\n\r\n") },
-  "sends HTML with 200": { status: 502, code: "upstream_error", whole: html(200, `<html>${marker} nginx</html>`) },
+  "sends HTML with 200": { status: 502, code: "upstream_protocol", whole: html(200, `<html>${marker} nginx</html>`) },
   "sends HTML with 502": { status: 502, code: "upstream_error", whole: html(502, `<html>${marker} nginx</html>`) },
   "sends garbage": { status: 502, code: "upstream_protocol", whole: json(200, `${marker} oops`), stream: json(200, `${marker} oops`) },
   "sends garbage frames": {

@@ -18,7 +18,7 @@ const calls = fc.array(fc.tuple(fc.dictionary(fc.string(), fc.jsonValue({ maxDep
 
 /** The data of every event, by the reader that upstreams' streams are read with, in pieces of this size. */
 function readBy(text: string, size: number): readonly string[] {
-  const reader = new SseReader();
+  const reader = new SseReader("up/a");
   const latin1 = Buffer.from(text).toString("latin1");
   const found: string[] = [];
   for (let at = 0; at < latin1.length; at += size) {

@@ -226,7 +226,7 @@ test.for<readonly [string, Script, object?]>([
 });
 
 test.each<readonly [string, Script, number, string]>([
-  ["a page", html(200), 502, "upstream_error"],
+  ["a page", html(200), 502, "upstream_protocol"],
   ["no JSON", json(200, "oops"), 502, "upstream_protocol"],
   ["a chat's answer", json(200, { choices: [{ index: 0, message: { content: "a" } }] }), 502, "upstream_protocol"],
   ["no choices", json(200, { ...identity, choices: [] }), 502, "upstream_protocol"],

@@ -41,6 +41,27 @@ describe("a threshold for a share", () => {
   });
 });
 
+describe("agreements of votes that were stopped early", () => {
+  const cut = (measured: number, atMost: number, score?: number): GateSample => ({ measured, atMost, score });
+  const votes = [cut(0.6, 1, 1), cut(0.6, 1, 1), { measured: 0.8, score: 0 }, { measured: 1, score: 1 }, { measured: 0.4, score: 0 }];
+
+  test("are no reason for a threshold that they may have reached or not", () => {
+    // At 0.8 and at 1 nobody knows whether the first two would have been accepted.
+    expect(chooseThreshold(votes, { share: 0.2 }, 1)).toMatchObject({ min: 0.6, accepted: 4 });
+    expect(chooseThreshold(votes, { share: 1 }, 1)).toMatchObject({ min: 0.4, accepted: 5 });
+    expect(chooseThreshold([cut(0.6, 0.7), { measured: 0.8, score: 0 }], { share: 0.2 }, 1)).toMatchObject({ min: 0.8, accepted: 1 });
+  });
+
+  test("are named where no threshold is right often enough", () => {
+    expect(chooseThreshold(votes, { accuracy: 0.75 }, 1)).toMatchObject({ min: 0.6, right: 3 });
+    expect(() => chooseThreshold(votes, { accuracy: 1 }, 1)).toThrow(
+      "the best is 75.0 % at 0.6; 2 of 5 votes were stopped early, which leaves few thresholds to choose from: record with `stop: none` at this step",
+    );
+    const ungraded = [cut(0.2, 1), { measured: 0.5, score: 1 }];
+    expect(() => chooseThreshold(ungraded, { accuracy: 1 }, 1)).toThrow("no threshold is sure to accept 1 answers or more; 1 of 2 votes");
+  });
+});
+
 describe("a threshold for an accuracy", () => {
   // From the top: right, right, wrong, right, right, wrong. Accuracies of the first 1 to 6: 1, 1, 2/3, 3/4, 4/5, 4/6.
   const six = samples([6, 1], [5, 1], [4, 0], [3, 1], [2, 1], [1, 0]);
@@ -112,7 +133,7 @@ describe("what a history tells of a cascade", () => {
     kind: "cascade",
     decision: {
       steps: [
-        { step: "step 1", outcome: "refused", by: "agreement", measured: 0.4, threshold: 0.6 },
+        { step: "step 1", outcome: "refused", by: "agreement", measured: 0.4, atMost: 0.55, threshold: 0.6 },
         { step: "step 2", outcome: "accepted", by: "logprob", measured: -0.2, threshold: -1 },
       ],
     },
@@ -138,7 +159,10 @@ describe("what a history tells of a cascade", () => {
       { step: "step 1", by: "agreement" },
       { step: "step 2", by: "logprob" },
     ];
-    expect(gateSamples(history, "smart", gates, grades)).toEqual([[{ measured: 0.4, score: 1 }], [{ measured: -0.2, score: 0.2 }]]);
+    expect(gateSamples(history, "smart", gates, grades)).toEqual([
+      [{ measured: 0.4, atMost: 0.55, score: 1 }],
+      [{ measured: -0.2, score: 0.2 }],
+    ]);
     expect(gateSamples(history, "other", gates, grades)).toEqual([[], []]);
   });
 
@@ -151,7 +175,7 @@ describe("what a history tells of a cascade", () => {
       { step: "step 1", by: "agreement" },
       { step: "step 2", by: "logprob" },
     ];
-    expect(gateSamples(bare, "smart", gates, grades)).toMatchObject([[{ measured: 0.4 }], [{ measured: -0.2 }]]);
+    expect(gateSamples(bare, "smart", gates, grades)).toMatchObject([[{ measured: 0.4, atMost: 0.55 }], [{ measured: -0.2 }]]);
   });
 
   test("of a gate that has changed since is left out", () => {
@@ -171,4 +195,7 @@ test("the table fits its own cascade and no other", () => {
   expect(fit(table, ["a", "vote", "c"], options)).toEqual({ ok: true, mins: [-0.5, undefined] });
   expect(fit(table, ["a", "vote", "d"], options)).toMatchObject({ ok: false });
   expect(fit(table, ["a", "vote", "c"], [{ by: "logprob", measure: "min" }, { by: "ask" }])).toMatchObject({ ok: false });
+  // An option that only one of the two has is a difference as well.
+  expect(fit(table, ["a", "vote", "c"], [{ by: "logprob" }, { by: "ask" }])).toMatchObject({ ok: false });
+  expect(fit(table, ["a", "vote", "c"], [{ ...options[0], window: 4 }, { by: "ask" }])).toMatchObject({ ok: false });
 });

@@ -49,7 +49,7 @@ describe("the shares in log-probabilities", () => {
     near(fromLogprobs(told([[" A", 0.5, top]]), abc), { A: 0.75, B: 0.25, C: 0 });
   });
 
-  test("are those of the first token that is a label, whatever comes before", () => {
+  test("are those of the first token with a letter or digit, which has to be the label that the answer chooses", () => {
     const completion = told([
       ["(", 0.9, [["B", 0.1]]],
       [
@@ -63,6 +63,36 @@ describe("the shares in log-probabilities", () => {
       [")", 1, [["A", 1]]],
     ]);
     near(fromLogprobs(completion, abc), { A: 0, B: 0.75, C: 0.25 });
+  });
+
+  test("are not those of a label within a sentence, nor of a word that looks like one", () => {
+    const opinion = told([
+      ["A", 0.9, [["A", 0.9]]],
+      [" matter", 1],
+      [" of opinion:", 1],
+      [" B", 0.8, [[" C", 0.2]]],
+    ]);
+    expect(fromLogprobs(opinion, abc)).toBeUndefined();
+    near(fromChoice("A matter of opinion: B", abc), { A: 0, B: 1, C: 0 });
+    const either = told([
+      ["Not", 1],
+      [" A", 0.9],
+      [" but", 1],
+      [" B", 0.9],
+    ]);
+    expect(fromLogprobs(either, abc)).toBeUndefined();
+  });
+
+  test("are those of the answer, not of a thought before it", () => {
+    const thought = told([
+      ["<think>", 1],
+      ["A", 0.9],
+      ["?", 1],
+      ["</think>", 1],
+      ["\n\n", 1],
+      ["B", 0.6, [["C", 0.2]]],
+    ]);
+    near(fromLogprobs(thought, abc), { A: 0, B: 0.75, C: 0.25 });
   });
 
   test("count the chosen token also where the list leaves it out", () => {

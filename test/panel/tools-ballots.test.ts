@@ -74,7 +74,7 @@ const place = (seat: number): Place => {
 };
 
 function stopAfter(votes: readonly Vote[], order: readonly number[] = votes.map((_, seat) => seat)): number {
-  const stop = toolStop({ places: votes.map((_, seat) => place(seat)), reserves: [] }, read);
+  const { stop } = toolStop({ places: votes.map((_, seat) => place(seat)), reserves: [] }, read);
   return order.findIndex((seat) => stop(candidateOf(votes[seat] ?? "", seat)) !== undefined) + 1;
 }
 
@@ -87,6 +87,18 @@ describe("the rest is not waited for", () => {
     ["at its end where the texts are prose", ["x ".repeat(200), "y ".repeat(200), "z ".repeat(200)], 0],
   ])("%s", (_, votes, count) => {
     expect(stopAfter(votes)).toBe(count);
+  });
+
+  test("and what they could have said counts neither for nor against", () => {
+    const five = ["f{}", "f{}", "f{}", "g{}", "4"];
+    const stopping = toolStop({ places: five.map((_, seat) => place(seat)), reserves: [] }, read, [0.5]);
+    const early = five.map((vote, seat) => stopping.stop(candidateOf(vote, seat))).slice(0, 3);
+    expect(early).toEqual([undefined, undefined, "the leader can not be caught"]);
+    const wary = toolStop({ places: five.map((_, seat) => place(seat)), reserves: [] }, read, [0.9]);
+    expect(five.map((vote, seat) => wary.stop(candidateOf(vote, seat)) !== undefined)).toEqual([false, false, false, true, true]);
+    const out = { weight: 2, behind: 2, against: 0 };
+    expect(electCalls(ballotsOf(five.slice(0, 3)), { ...election, out })).toMatchObject({ agreement: 0.6, atMost: 1 });
+    expect(electCalls(ballotsOf(["4", "4", "4", "f{}"]), { ...election, out })).toMatchObject({ agreement: 0.5, atMost: 5 / 6 });
   });
 
   const prose = "Nobody can tell this from other words, for there is nothing in it. ".repeat(3);

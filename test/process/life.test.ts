@@ -44,11 +44,10 @@ async function readTo(response: Response, mark: string): Promise<{ rest(): Promi
   };
 }
 
-function refused(url: string): Promise<string | undefined> {
-  return fetch(`${url}/health`, { headers: { connection: "close" } }).then(
-    (response) => String(response.status),
-    (error: Error & { readonly cause?: { readonly code?: string } }) => error.cause?.code,
-  );
+/** Asks over a connection of its own whether the gateway is ready. */
+async function readiness(url: string): Promise<readonly [number, unknown]> {
+  const response = await fetch(`${url}/ready`, { headers: { connection: "close" } });
+  return [response.status, await response.json()];
 }
 
 describe("SIGTERM", () => {
@@ -57,15 +56,19 @@ describe("SIGTERM", () => {
     const upstream = await startUpstream({ slow: script }, onTestFinished);
     const gateway = await serve({ ...memory, providers: { up: provider(upstream.url) } });
     const reading = await readTo(await gateway.ask({ model: "up/slow", stream: true }), '"content":"4"');
+    expect(await readiness(gateway.url)).toEqual([200, { status: "ready", inFlight: 1 }]);
     gateway.kill(signal);
-    await expect.poll(() => refused(gateway.url), poll).toMatch(/ECONNREFUSED|503/);
+    await expect.poll(() => readiness(gateway.url), poll).toEqual([503, { status: "draining", inFlight: 1 }]);
+    const refusal = await gateway.ask({ model: "up/slow" });
+    expect([refusal.status, refusal.headers.get("connection")]).toEqual([503, "close"]);
+    expect(await refusal.json()).toMatchObject({ error: { code: "server_is_shutting_down" } });
     go();
     const text = await reading.rest();
     expect(text).toContain('"finish_reason":"stop"');
     expect(text.trimEnd().endsWith("data: [DONE]")).toBe(true);
     const { code, err } = await gateway.exited;
     expect([code, err]).toEqual([0, ""]);
-    expect(gateway.log.find(({ msg }) => msg === "request")).toMatchObject({ status: 200, model: "up/slow" });
+    expect(gateway.log.filter(({ msg }) => msg === "request")).toMatchObject([{ status: 503 }, { status: 200, model: "up/slow" }]);
   });
 
   test("after drainMs ends a stream with an error frame, closes the upstream and exits with 0", async () => {
@@ -95,7 +98,7 @@ describe("SIGTERM", () => {
     const gateway = await serve({ ...memory, providers: { up: provider(upstream.url) } });
     const stream = await readTo(await gateway.ask({ model: "up/slow", stream: true }), '"content":"4"');
     gateway.kill("SIGTERM");
-    await expect.poll(() => refused(gateway.url), poll).toMatch(/ECONNREFUSED|503/);
+    await expect.poll(async () => (await readiness(gateway.url))[0], poll).toBe(503);
     gateway.kill("SIGTERM");
     expect(await gateway.exited).toMatchObject({ code: 1 });
     await expect(stream.rest()).rejects.toThrow();

@@ -64,11 +64,13 @@ type Step =
       readonly cents: number;
       readonly tokens: number;
     }
+  | { readonly do: "grow"; readonly index: number; readonly cents: number }
   | { readonly do: "wait"; readonly ms: number };
 
 type Limits = Admission["limits"];
 
 const pers = ["minute", "hour", "day", "month"] as const;
+const limitNames = ["budget", "concurrency", "requestsPerMinute", "tokensPerMinute"] as const;
 const labelLengths = { minute: 16, hour: 13, day: 10, month: 7 };
 const windowLabel = (per: (typeof pers)[number], at: number) => new Date(at).toISOString().slice(0, labelLengths[per]);
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
@@ -96,6 +98,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     cents,
     tokens: fc.integer({ min: 0, max: 40 }),
   }),
+  fc.record({ do: fc.constant("grow" as const), index: fc.nat({ max: 20 }), cents }),
   fc.record({
     do: fc.constant("wait" as const),
     ms: fc.oneof(fc.nat(2000), fc.nat(90_000), fc.nat(2 * hourMs), fc.nat(40 * dayMs)),
@@ -125,9 +128,11 @@ async function replay(store: Store, limits: Limits, steps: readonly Step[]): Pro
     const { budget, concurrency = Infinity, requestsPerMinute = Infinity, tokensPerMinute = Infinity } = limits;
     const spent = budget ? spentOf(key, budget.per) : 0;
     const room = budget ? Math.round(budget.usd * 100) : Infinity;
-    const broke = spent >= room || spent + sum(open.map((one) => one.cents)) + cents > room;
+    const left = Math.max(0, room - spent - sum(open.map((one) => one.cents)));
+    const broke = spent >= room || (cents > 0 && left === 0);
     const busy = open.length >= concurrency;
     return {
+      left,
       budget: { must: broke, may: broke },
       concurrency: { must: busy, may: busy },
       requestsPerMinute: {
@@ -152,18 +157,22 @@ async function replay(store: Store, limits: Limits, steps: readonly Step[]): Pro
       if (!admit.settled) settles.push({ key: admit.lease.key, at: now, cents, tokens });
       admit.settled = true;
     },
+    grow: ({ index, cents }: Extract<Step, { do: "grow" }>) => {
+      const admit = admits[index];
+      if (!admit) return;
+      const isOpen = !admit.settled && admit.expiresAt > now;
+      const grown = isOpen && cents <= judge(admit.lease.key, cents).left;
+      expect(store.grow(admit.lease, { limits, usd: cents / 100, now })).toBe(grown);
+      if (grown) admit.cents += cents;
+    },
     admit: async ({ key, cents, expiresMs }: Extract<Step, { do: "admit" }>) => {
       const verdict = judge(key, cents);
       const admitted = await store.admit({ key, limits, usd: cents / 100, now, expiresMs });
       if (admitted.ok) {
-        expect(Object.values(verdict).filter(({ must }) => must)).toEqual([]);
-        admits.push({
-          lease: admitted.lease,
-          at: now,
-          expiresAt: now + expiresMs,
-          cents,
-          settled: false,
-        });
+        expect(limitNames.filter((limit) => verdict[limit].must)).toEqual([]);
+        const leased = Math.min(cents, verdict.left);
+        expect(admitted.lease.usd).toBe(leased / 100);
+        admits.push({ lease: admitted.lease, at: now, expiresAt: now + expiresMs, cents: leased, settled: false });
       } else {
         expect(verdict[admitted.limit].may).toBe(true);
         expect(admitted.retryAfterMs).toBeGreaterThan(0);
@@ -173,6 +182,7 @@ async function replay(store: Store, limits: Limits, steps: readonly Step[]): Pro
 
   for (const step of steps) {
     if (step.do === "wait") run.wait(step);
+    else if (step.do === "grow") run.grow(step);
     else if (step.do === "settle") await run.settle(step);
     else await run.admit(step);
     for (const key of ["ada", "bob"]) for (const per of pers) expect(await store.spent(key, per, now)).toBe(spentOf(key, per) / 100);
@@ -243,6 +253,19 @@ describe.each(Object.entries(implementations))("the %s store", (_, make) => {
       expect(await store.admit(asked({ limits, now: noon + 60_000 }))).toMatchObject({ ok: true });
     });
 
+    test("knows no limit that was not set, whatever was settled", async () => {
+      const store = open();
+      for (const tokens of [1e308, 1e308, Infinity]) await spend(store, Infinity, { tokens });
+      expect(await store.admit(asked())).toMatchObject({ ok: true });
+      expect(await store.spent("ada", "day", noon)).toBe(0);
+      const limits = { tokensPerMinute: 10 };
+      expect(await store.admit(asked({ limits }))).toMatchObject({ ok: false, limit: "tokensPerMinute" });
+      // What was counted is forgotten as any other.
+      expect(await store.admit(asked({ limits, now: noon + 60_000 }))).toMatchObject({ ok: true });
+      await spend(store, 0, { tokens: 10, now: noon + 60_000 });
+      expect(await store.admit(asked({ limits, now: noon + 60_000 }))).toMatchObject({ ok: false });
+    });
+
     test("refuses everything at a rate of zero", async () => {
       const refused = await open().admit(asked({ limits: { requestsPerMinute: 0 } }));
       expect(refused).toEqual({ ok: false, limit: "requestsPerMinute", retryAfterMs: 60_000 });
@@ -307,7 +330,7 @@ describe.each(Object.entries(implementations))("the %s store", (_, make) => {
       const limits = { budget: { usd: 1, per } };
       await spend(store, 1, { now: last });
       const refused = await store.admit(asked({ limits, now: last }));
-      expect(refused).toEqual({ ok: false, limit: "budget", retryAfterMs: 1 });
+      expect(refused).toEqual({ ok: false, limit: "budget", retryAfterMs: 1, leftUsd: 0 });
       expect(await store.spent("ada", per, last)).toBe(1);
       expect(await store.spent("ada", per, next)).toBe(0);
       expect(await store.admit(asked({ limits, usd: 1, now: next }))).toMatchObject({ ok: true });
@@ -349,8 +372,33 @@ describe.each(Object.entries(implementations))("the %s store", (_, make) => {
       expect(waitOf(refused)).toBeLessThanOrEqual(600_000);
       await store.settle(lease, { usd: 0.4, tokens: 10, now: noon });
       expect(await store.spent("ada", "day", noon)).toBe(0.4);
-      expect(await store.admit(asked({ limits, usd: 0.61 }))).toMatchObject({ ok: false });
-      expect(await store.admit(asked({ limits, usd: 0.6 }))).toMatchObject({ ok: true });
+      expect(await store.admit(asked({ limits, usd: 0.6 }))).toMatchObject({ ok: true, lease: { usd: 0.6 } });
+      expect(await store.admit(asked({ limits, usd: 0.1 }))).toMatchObject({ ok: false, limit: "budget", leftUsd: 0.6 });
+    });
+
+    test("caps a lease, and refuses only where nothing is left", async () => {
+      const store = open();
+      const limits = { budget: { usd: 1, per: "day" } } as const;
+      await spend(store, 0.25);
+      expect(leaseOf(await store.admit(asked({ limits, usd: 0.5 }))).usd).toBe(0.5);
+      const capped = leaseOf(await store.admit(asked({ limits, usd: 0.5 })));
+      expect(capped.usd).toBe(0.25);
+      expect(await store.admit(asked({ limits, usd: 0.5 }))).toMatchObject({ ok: false, limit: "budget", leftUsd: 0.75 });
+      await store.settle(capped, { usd: 0, tokens: 0, now: noon });
+      expect(leaseOf(await store.admit(asked({ limits, usd: 0.5 }))).usd).toBe(0.25);
+    });
+
+    test("refuses what a part of its price does not help, until there is room for all of it", async () => {
+      const store = open();
+      const limits = { budget: { usd: 1, per: "day" } } as const;
+      const whole = (usd: number) => store.admit(asked({ limits, usd, leastUsd: usd }));
+      const lease = leaseOf(await whole(0.75));
+      const held = await whole(0.5);
+      expect(held).toMatchObject({ ok: false, limit: "budget", leftUsd: 1 });
+      expect(waitOf(held)).toBeLessThan(60_000);
+      await store.settle(lease, { usd: 0.75, tokens: 0, now: noon });
+      expect(await whole(0.5)).toEqual({ ok: false, limit: "budget", leftUsd: 0.25, retryAfterMs: dayMs / 2 });
+      expect(leaseOf(await whole(0.25)).usd).toBe(0.25);
     });
 
     test("lets requests without a price pass until it is spent", async () => {
@@ -431,10 +479,31 @@ describe.each(Object.entries(implementations))("the %s store", (_, make) => {
       expect(await store.spent("ada", "day", noon)).toBe(0.25);
       const rate = { tokensPerMinute: 8 };
       expect(await store.admit(asked({ limits: rate }))).toMatchObject({ ok: true });
-      // The other hold is untouched: 0.25 + 0.5 + 0.26 is over the budget.
+      // The other hold is untouched: 0.25 and 0.5 of the budget are not free.
       const budget = { budget: limits.budget };
-      expect(await store.admit(asked({ limits: budget, usd: 0.26 }))).toMatchObject({ ok: false });
+      expect(leaseOf(await store.admit(asked({ limits: budget, usd: 0.26 }))).usd).toBe(0.25);
       await store.settle(other, { usd: 0, tokens: 0, now: noon });
+    });
+
+    test("grow by what nobody holds, and no further", async () => {
+      const store = open();
+      const grow = (lease: Lease, usd: number, now = noon) => store.grow(lease, { limits: { budget: limits.budget }, usd, now });
+      const lease = leaseOf(await store.admit(asked({ usd: 0.25 })));
+      const other = leaseOf(await store.admit(asked({ usd: 0.25 })));
+      expect(grow(lease, 0.51)).toBe(false);
+      expect([grow(lease, 0.25), grow(other, 0.25), grow(lease, 0.01), grow(lease, 0)]).toEqual([true, true, false, true]);
+      expect(await store.admit(asked({ limits: { budget: limits.budget }, usd: 0.1 }))).toMatchObject({ ok: false, leftUsd: 1 });
+      await store.settle(other, { usd: 0.25, tokens: 0, now: noon });
+      expect([grow(other, 0), grow(lease, 0.26), grow(lease, 0.25)]).toEqual([false, false, true]);
+      await store.settle(lease, { usd: 0.7, tokens: 0, now: noon });
+      expect(leaseOf(await store.admit(asked({ limits: { budget: limits.budget }, usd: 1 }))).usd).toBe(0.05);
+    });
+
+    test("do not grow once they have expired", async () => {
+      const store = open();
+      const lease = leaseOf(await store.admit(asked({ usd: 0.1, expiresMs: 1000 })));
+      expect(store.grow(lease, { limits: {}, usd: 0.1, now: noon + 1000 })).toBe(false);
+      expect(store.grow({ ...lease, key: "eve" }, { limits: {}, usd: 0.1, now: noon })).toBe(false);
     });
 
     test("of another store change nothing", async () => {

@@ -323,8 +323,8 @@ describe("what it cost", () => {
 
 describe("within a budget of calls", () => {
   test.each<readonly [string, number, string]>([
-    ["vote", 2, ""],
-    ["vote", 1, "quorum: 1 of 2 usable answers"],
+    ["vote", 2, "members: budget_denied, 1 of 3"],
+    ["vote", 1, "members: budget_denied, 2 of 3; quorum: 1 of 2 usable answers"],
     ["select", 3, "tools: budget_denied, the majority decided"],
     ["advise", 3, "advice: budget_denied"],
     ["owner", 1, ""],
@@ -384,7 +384,7 @@ describe("what is told of it", () => {
     const started = await start({ a: secret, b: secret, c: secret });
     const response = await started.gateway.chat({ model: "vote", tools: [add], chorale: { expose: "full" } });
     expect(await response.text()).toContain("a secret");
-    expect(response.headers.get("x-chorale-degraded")).toBe("quorum: 0 of 2 usable answers");
+    expect(response.headers.get("x-chorale-degraded")).toBe("quorum: 0 of 2 usable answers; tools: no call fits its schema");
     const record = await (await started.gateway.get(`/v1/chorale/requests/${response.headers.get("x-request-id")}`)).text();
     expect(record).toContain("tools: no call fits its schema");
     for (const kept of [record, JSON.stringify(started.gateway.logs)]) expect(kept).not.toMatch(/a secret|#\/a/);

@@ -1,9 +1,11 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { attempted } from "../../src/catalog/attempt.ts";
+import { identityOf } from "../../src/catalog/identity.ts";
 import { Incapable } from "../../src/catalog/incapable.ts";
 import { collect } from "../../src/model/collect.ts";
 import type { Embedder, Reranker } from "../../src/model/leaves.ts";
+import { heedsOf } from "../../src/model/heeds.ts";
 import type { Model } from "../../src/model/model.ts";
 import { leafPlan, type Planned } from "../../src/model/plan.ts";
 import { ownRequest } from "../../src/model/request.ts";
@@ -154,6 +156,8 @@ function buildIn(node: Node, leaf: (name: string) => Model, strategies: Strategi
     file: (path, at) => readFile(path, at, files),
     store,
     prices: { worstUsd: (child) => (typeof child === "string" ? prices[child] : undefined) },
+    heeds: (child) => heedsOf(planNode(child, strategies).plan),
+    identity: (child) => identityOf(child, { models: {}, strategies }),
     warn,
   };
   return strategy.build(optionsOf(node, strategy), site);

@@ -22,8 +22,10 @@ export interface Gateway {
   readonly port: number;
   /** Log lines so far, parsed. */
   readonly logs: readonly Fields[];
-  /** The lines of finished requests. */
+  /** The lines of requests that may ask a model. */
   readonly requestLogs: readonly Fields[];
+  /** The lines of all others: refused at the door, or about lists and records. */
+  readonly accessLogs: readonly Fields[];
   /** Every server that tells what its models can do was asked once. */
   readonly probed: Promise<void>;
   close(): Promise<void>;
@@ -68,7 +70,10 @@ async function startGateway(config: Fields, onFinished: OnFinished): Promise<Gat
       return logs();
     },
     get requestLogs() {
-      return logs().filter(({ msg }) => msg === "request");
+      return logs().filter(({ msg, path }) => msg === "request" && path === undefined);
+    },
+    get accessLogs() {
+      return logs().filter(({ msg, path }) => msg === "request" && path !== undefined);
     },
     get probed() {
       return running.probed;

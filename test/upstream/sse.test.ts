@@ -5,7 +5,7 @@ import { SseReader, type SseEvent } from "../../src/upstream/sse.ts";
 
 /** All events of bytes that come in these pieces, with the last one that no blank line ended where `rest` asks for it. */
 function read(pieces: readonly Uint8Array[], rest = false): SseEvent[] {
-  const reader = new SseReader();
+  const reader = new SseReader("up/a");
   const found: SseEvent[] = [];
   for (const piece of pieces) {
     reader.push(Buffer.from(piece).toString("latin1"));
@@ -90,7 +90,7 @@ describe("SseReader", () => {
   test("takes what fits a template, and nothing else", () => {
     const template = { head: 'data: {"t":"', tail: '"}\n\n' };
     const take = (text: string) => {
-      const reader = new SseReader();
+      const reader = new SseReader("up/a");
       reader.push(text);
       return [reader.take(template), reader.next()?.data];
     };
@@ -108,19 +108,19 @@ describe("SseReader", () => {
 
   test("refuses an event without an end, in one line or in many", () => {
     const giant = (piece: string) => () => {
-      const reader = new SseReader();
+      const reader = new SseReader("up/a");
       reader.push("data: ");
       for (let i = 0; i < 400; i += 1) {
         reader.push(piece);
         reader.next();
       }
     };
-    expect(giant("x".repeat(64 * 1024))).toThrow(/16 MiB/);
-    expect(giant(`${"x".repeat(64 * 1024)}\ndata: `)).toThrow(/16 MiB/);
+    expect(giant("x".repeat(64 * 1024))).toThrow(/^up\/a .*16 MiB/);
+    expect(giant(`${"x".repeat(64 * 1024)}\ndata: `)).toThrow(/^up\/a .*16 MiB/);
   });
 
   test("reads a giant event in small pieces in linear time", () => {
-    const reader = new SseReader();
+    const reader = new SseReader("up/a");
     const startMs = performance.now();
     reader.push("data: ");
     for (let i = 0; i < 120_000; i += 1) {
@@ -133,7 +133,7 @@ describe("SseReader", () => {
   });
 
   test("bounds one event, not the stream", () => {
-    const reader = new SseReader();
+    const reader = new SseReader("up/a");
     const event = `data: ${"x".repeat(1024 * 1024)}\n\n`;
     for (let i = 0; i < 40; i += 1) {
       reader.push(event);

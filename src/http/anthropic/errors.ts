@@ -2,6 +2,7 @@ import type { ServerResponse } from "node:http";
 import type { GatewayError } from "../../model/errors.ts";
 import { sendError } from "../errors.ts";
 import type { Json } from "../openai/responses/json.ts";
+import { requestIdIn } from "../request-id.ts";
 
 const types: Readonly<Record<number, string>> = {
   401: "authentication_error",
@@ -33,10 +34,6 @@ export function errorFields(error: GatewayError, requestId: string): Json {
   const details = { ...(named === null ? {} : { error_code: named }), ...(param === null ? {} : { param }) };
   const isBare = Object.keys(details).length === 0;
   return { error: { type: typeOf(error), message, ...(isBare ? {} : { details }) }, request_id: requestId };
-}
-
-function requestIdIn(headers: readonly string[]): string {
-  return headers[headers.indexOf("x-request-id") + 1] ?? "";
 }
 
 /** The name under which clients of this API look for a request's id. */

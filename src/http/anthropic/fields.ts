@@ -1,5 +1,6 @@
 import type { Foreign } from "../../model/request.ts";
 import { wrongField } from "../openai/check.ts";
+import { whyNoText } from "../openai/fail.ts";
 import { invalid, isObject, quoted, unsupported, type Json } from "../openai/responses/json.ts";
 
 /**
@@ -114,7 +115,7 @@ function checkMetadata(metadata: unknown): void {
 /** Checks the fields that stand for themselves. Throws with the name of the field. `counts` is a request that only counts tokens. */
 export function checkFields(body: Json, counts: boolean): void {
   const { model, service_tier: tier, speed, stream } = body;
-  if (typeof model !== "string" || model === "") invalid("model", "it is required");
+  if (typeof model !== "string" || model === "") invalid("model", whyNoText(model));
   for (const key in body) {
     if (!isGiven(body[key])) continue;
     if (decisionOf(key) === "refused") unsupported(key, "it runs at Anthropic and not here");

@@ -1,7 +1,7 @@
-import { fail, isGiven, isObject, optionalText, type Json } from "./fail.ts";
+import { fail, isGiven, isObject, optionalText, whyNoText, type Json } from "./fail.ts";
 
 function requireName(value: unknown, param: string): void {
-  if (typeof value !== "string" || value === "") fail(param, "it is required");
+  if (typeof value !== "string" || value === "") fail(param, whyNoText(value));
 }
 
 function checkFunction(fn: unknown, at: string): void {

@@ -2,7 +2,7 @@ import { GatewayError } from "../../model/errors.ts";
 import type { ChatBody } from "../../model/request.ts";
 import { checkMessages } from "./check-messages.ts";
 import { checkTools } from "./check-tools.ts";
-import { fail, isGiven, isObject, type Json } from "./fail.ts";
+import { fail, isGiven, isObject, whyNoText, type Json } from "./fail.ts";
 
 /** Says what is wrong with a value that is neither absent nor null; undefined when nothing is. */
 type Check = (value: unknown) => string | undefined;
@@ -134,7 +134,7 @@ function checkResponseFormat(format: unknown): void {
 export function checkChatBody(body: unknown): ChatBody {
   if (!isObject(body)) throw new GatewayError("invalid_request", "The request body must be a JSON object.");
   const { model } = body;
-  if (typeof model !== "string" || model === "") fail("model", "it is required");
+  if (typeof model !== "string" || model === "") fail("model", whyNoText(model));
   if (body["messages"] === undefined && body["input"] !== undefined) {
     fail("messages", "this is /v1/chat/completions; a body with `input` belongs to /v1/responses");
   }

@@ -20,6 +20,12 @@ export function optionalText(value: unknown, param: string): void {
   if (isGiven(value) && typeof value !== "string") fail(param, "expected a string");
 }
 
+/** What is wrong with a value that is not some text. */
+export function whyNoText(value: unknown): string {
+  if (!isGiven(value)) return "it is required";
+  return value === "" ? "it is empty" : "expected a string";
+}
+
 /** Refuses what is no string. */
 export function requireText(value: unknown, param: string): void {
   if (typeof value !== "string") fail(param, isGiven(value) ? "expected a string" : "it is required");

@@ -11,18 +11,18 @@ export interface Narrowing {
   readonly caching?: "no-store" | "no-cache" | undefined;
 }
 
+const oneOf = <const W extends readonly [string, ...string[]]>(...words: W) =>
+  z.enum(words, `expected one of ${words.join(", ")}`).optional();
+const amount = "expected a number of at least 0";
+const usd = z.number(amount).nonnegative(amount).optional();
+const whole = "expected an integer of at least 1";
+const count = z.int(whole).positive(whole).optional();
+
 const field = z.strictObject({
-  expose: z.enum(["none", "summary", "full"]).optional(),
-  budget: z
-    .strictObject({
-      usd: z.number().nonnegative().optional(),
-      calls: z.number().int().positive().optional(),
-      tokens: z.number().int().positive().optional(),
-      ms: z.number().int().positive().optional(),
-    })
-    .optional(),
-  deadlineMs: z.number().int().positive().optional(),
-  cache: z.enum(["no-store", "no-cache"]).optional(),
+  expose: oneOf("none", "summary", "full"),
+  budget: z.strictObject({ usd, calls: count, tokens: count, ms: count }, "expected an object").optional(),
+  deadlineMs: count,
+  cache: oneOf("no-store", "no-cache"),
 });
 
 const headerNames = ["x-chorale-expose", "x-chorale-budget-usd", "x-chorale-deadline-ms"] as const;

@@ -1,6 +1,7 @@
 import { GatewayError } from "../../model/errors.ts";
 import { chatRequest, type ChatBody, type ChatRequest, type Source } from "../../model/request.ts";
 import { wrongField } from "./check.ts";
+import { whyNoText } from "./fail.ts";
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -30,7 +31,7 @@ export function isCount(value: unknown, min: number): value is number {
 export function checkBody(body: unknown, fields: readonly string[]): Json & { readonly model: string } {
   if (!isObject(body)) throw new GatewayError("invalid_request", "The request body must be a JSON object.");
   const { model } = body;
-  if (typeof model !== "string" || model === "") fail("model", "it is required");
+  if (typeof model !== "string" || model === "") fail("model", whyNoText(model));
   for (const field of fields) {
     const wrong = wrongField(field, body[field]);
     if (wrong !== undefined) fail(field, wrong);

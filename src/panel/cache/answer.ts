@@ -1,6 +1,7 @@
 import { enter, type Call } from "../../model/call.ts";
 import { throwIfAborted } from "../../model/errors.ts";
 import type { FinishEvent, ModelEvent } from "../../model/events.ts";
+import type { Heeds } from "../../model/heeds.ts";
 import type { Model } from "../../model/model.ts";
 import type { ChatRequest } from "../../model/request.ts";
 import type { Span } from "../../model/trace.ts";
@@ -17,6 +18,8 @@ export interface Cache {
   /** What tells its keys from those of every other node. */
   readonly node: string;
   readonly child: Model;
+  /** What tells requests apart beside their fields. */
+  readonly heeds: Required<Heeds>;
   readonly shelf: Shelf;
   readonly flights: Flights;
   readonly maxBytes: number;
@@ -159,7 +162,7 @@ export async function* answerCached(cache: Cache, request: ChatRequest, call: Ca
     yield* pass(cache, request, call);
     return;
   }
-  const visit: Visit = { cache, request, call, key: cacheKey(cache.node, request) };
+  const visit: Visit = { cache, request, call, key: cacheKey(cache, request, call) };
   if (forbidden(call) === "no-cache") {
     decide(call, "refresh");
     yield* make(visit, undefined);

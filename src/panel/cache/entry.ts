@@ -4,6 +4,7 @@ import { Collector } from "../../model/collect.ts";
 import type { Choice, Completion } from "../../model/completion.ts";
 import { batch, type FinishEvent, type ModelEvent } from "../../model/events.ts";
 import type { ChatBody } from "../../model/request.ts";
+import { agreed } from "../flush.ts";
 import type { Usage } from "../../model/usage.ts";
 
 /** Of what is stored; anything else is as good as absent. */
@@ -19,6 +20,7 @@ export interface CacheEntry {
   readonly choices: readonly Choice[];
   readonly extra?: Readonly<Record<string, unknown>>;
   readonly agreement?: number;
+  readonly agreementAtMost?: number;
   /** What it cost whoever asked first. */
   readonly usage?: Usage;
 }
@@ -50,6 +52,7 @@ export function newEntry(completion: Completion, finish: FinishEvent, times: { r
     choices,
     ...(extra ? { extra } : {}),
     ...(finish.agreement === undefined ? {} : { agreement: finish.agreement }),
+    ...(finish.agreementAtMost === undefined ? {} : { agreementAtMost: finish.agreementAtMost }),
     ...(usage ? { usage } : {}),
   };
 }
@@ -69,8 +72,8 @@ export function readEntry(value: string): CacheEntry | undefined {
 const FREE: Usage = { promptTokens: 0, completionTokens: 0 };
 
 /** Gives out a kept answer in one go. */
-export function* replay({ choices, extra, agreement }: CacheEntry, call: Call): Generator<ModelEvent> {
-  const told = { usage: FREE, ...(agreement === undefined ? {} : { agreement }) };
+export function* replay({ choices, extra, agreement, agreementAtMost: atMost }: CacheEntry, call: Call): Generator<ModelEvent> {
+  const told = { usage: FREE, ...(agreement === undefined ? {} : agreed({ agreement, atMost })) };
   if (call.delivery === "stream") {
     yield batch(choices.flatMap((choice, index) => deltasOf(choice, index)));
     yield { type: "finish", ...told };

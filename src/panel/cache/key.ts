@@ -1,9 +1,11 @@
 import { hash } from "node:crypto";
+import type { Call } from "../../model/call.ts";
+import type { Heeds } from "../../model/heeds.ts";
 import type { ChatRequest } from "../../model/request.ts";
 
 /**
  * Fields that do not change what is answered: how it is delivered, on whose behalf, and the name under which this node was found. Everything
- * else is part of the key, unknown fields too.
+ * else is part of the key, unknown fields too; of `metadata`, what is heeded below.
  */
 const IGNORED: ReadonlySet<string> = new Set([
   "model",
@@ -42,11 +44,33 @@ function written({ source, edits }: ChatRequest, field: string, value: unknown):
   return span && losesDigits(value) ? source.text.slice(span[1], span[2]) : canonical(value);
 }
 
+/** The keys of `metadata` that are heeded, where the request has them. */
+function* heededMetadata(keys: Heeded["metadata"], request: ChatRequest): Generator<string> {
+  const { metadata } = request.body;
+  if (typeof metadata !== "object" || metadata === null) return;
+  if (keys === "all") yield `metadata:${written(request, "metadata", metadata)}`;
+  else for (const [key, value] of Object.entries(metadata)) if (keys.includes(key)) yield `metadata ${canonical([key, value])}`;
+}
+
+/** The headers that are heeded, where the request has them. */
+function* heededHeaders(names: Heeded["headers"], { header }: Pick<Call, "header">): Generator<string> {
+  for (const name of names) {
+    const value = header?.(name);
+    if (value !== undefined) yield `header ${JSON.stringify([name, value])}`;
+  }
+}
+
+/** What a node heeds below it, but for the key that asks: that is what partitions are for. */
+type Heeded = Pick<Required<Heeds>, "headers" | "metadata">;
+
 /** One key for all requests that must get the same answer from a node; `node` tells nodes apart. */
-export function cacheKey(node: string, request: ChatRequest): string {
+export function cacheKey({ node, heeds }: { readonly node: string; readonly heeds: Heeded }, request: ChatRequest, call: Call): string {
   const fields = Object.entries(request.body)
     .filter(([field, value]) => !IGNORED.has(field) && !isDefault(field, value))
     .toSorted(([a], [b]) => (a < b ? -1 : 1));
   const lines = fields.map(([field, value]) => `${JSON.stringify(field)}:${written(request, field, value)}`);
-  return hash("sha256", [JSON.stringify(node), ...lines].join("\n"));
+  const beside = [...heededMetadata(heeds.metadata, request), ...heededHeaders(heeds.headers, call)].sort();
+  // What was counted only as far as one reader needs tells another too little.
+  if (call.marks?.length) beside.push(`marks ${canonical(call.marks)}`);
+  return hash("sha256", [JSON.stringify(node), ...lines, ...beside].join("\n"));
 }

@@ -48,6 +48,8 @@ export type PrefixAccept = Extract<Measuring, { readonly by: "prefixLogprob" }>;
 /** A gate that asks a model about a whole answer. */
 export interface Asking {
   readonly by: "selfVerify" | "ask" | "judge";
+  /** How many it asks, where every reply can be read. */
+  readonly questions: number;
   /** Costs calls; throws only when the call was aborted. */
   verdict(judged: Judged, request: ChatRequest, call: Call): Promise<Verdict>;
 }
@@ -60,6 +62,8 @@ export interface Verdict {
   readonly accepted: boolean;
   readonly by: Gate["by"];
   readonly measured?: number;
+  /** What the agreement may have come to, where votes were not waited for. */
+  readonly atMost?: number;
   readonly threshold?: number;
   /** Why the answer is not what was asked for. */
   readonly reason?: string;
@@ -93,7 +97,11 @@ function measure(gate: Exclude<Measuring, { readonly by: "schema" }>, { completi
 /** Judges a whole answer by its first choice. `validator` is the request's; without one no shape was asked for, and none can be missed. */
 export function judge(gate: Measuring, judged: Judged, validator: Validator | undefined): Verdict {
   const { by } = gate;
-  if (by !== "schema") return measuredBy(by, measure(gate, judged), gate.min);
+  if (by !== "schema") {
+    const { agreementAtMost: atMost } = judged.finish;
+    const verdict = measuredBy(by, measure(gate, judged), gate.min);
+    return by === "agreement" && atMost !== undefined ? { ...verdict, atMost } : verdict;
+  }
   const { completion } = judged;
   const reason = emptiness(completion, "unusable") ?? validator?.(textOf(completion));
   return { accepted: reason === undefined, by, ...(reason === undefined ? {} : { reason }) };

@@ -10,6 +10,7 @@ import { judge, needsLogprobs, newPrefixGate, type Gate, type Judged, type Prefi
 import { capable } from "../capable.ts";
 import { hideLogprobs, withoutLogprobs } from "./confidence.ts";
 import { flush } from "../flush.ts";
+import { hasRoom } from "../room.ts";
 import { validatorOf, type Validator } from "../schema.ts";
 import { emptiness } from "../usable.ts";
 
@@ -45,8 +46,8 @@ function askedOf(request: ChatRequest, gate: Gate): { readonly asked: ChatReques
 }
 
 /** A step is a call that was planned, not an attempt to heal one: it has a slot of its own. */
-function enterStep(call: Call, { label }: Step, delivery = call.delivery): Call {
-  return enter(call, { label, member: true, delivery });
+function enterStep(call: Call, { label, gate }: Step, delivery = call.delivery): Call {
+  return enter(call, { label, member: true, delivery, marks: gate?.by === "agreement" ? [gate.min] : [] });
 }
 
 async function takeLast(step: Step, { request, call }: Ascent): Promise<Outcome> {
@@ -54,11 +55,18 @@ async function takeLast(step: Step, { request, call }: Ascent): Promise<Outcome>
   return opening.ok ? { type: "accepted", events: opening.events } : { type: "failed", error: opening.error };
 }
 
-/** Judges a whole answer. One that says nothing is not worth a question. */
-function verdictOf(gate: Gate, judged: Judged, { request, call, validator }: Ascent): Verdict | Promise<Verdict> {
+/**
+ * Judges a whole answer. One that says nothing is not worth a question; and questions that would take from the next step what it needs are not
+ * asked, so that it can answer.
+ */
+function verdictOf(gate: Gate, { label }: Step, judged: Judged, { request, call, validator }: Ascent): Verdict | Promise<Verdict> {
   if (!("verdict" in gate)) return judge(gate, judged, validator);
+  const { by } = gate;
   const reason = emptiness(judged.completion, "unusable");
-  return reason === undefined ? gate.verdict(judged, request, call) : { accepted: false, by: gate.by, reason };
+  if (reason !== undefined) return { accepted: false, by, reason };
+  if (hasRoom(call, gate.questions + 1)) return gate.verdict(judged, request, call);
+  call.trace.degraded.push(`gate of ${label}: budget_denied`);
+  return { accepted: false, by, reason: "budget_denied" };
 }
 
 /** Reads the whole answer, then judges it. */
@@ -67,7 +75,7 @@ async function takeWhole(step: Step, gate: Gate, ascent: Ascent): Promise<Outcom
   const { asked, hidden } = askedOf(request, gate);
   const result = await complete(step.model, asked, enterStep(call, step, call.delivery === "metered" ? "metered" : "unary"));
   if (!result.ok) return { type: "failed", error: result.error };
-  const verdict = await verdictOf(gate, result, ascent);
+  const verdict = await verdictOf(gate, step, result, ascent);
   const answer = hidden ? withoutLogprobs(result.completion) : result.completion;
   if (!verdict.accepted) return { type: "refused", verdict, answer };
   const { agreement } = result.finish;

@@ -44,6 +44,7 @@ export function selfVerify(asker: Asker, samples: number, min: number): Asking {
   const by = "selfVerify";
   return {
     by,
+    questions: samples,
     async verdict(judged, request, call) {
       // Without a seed, and behind a cache, the samples would be one.
       const seeded = samples > 1 && seedOf(request) === undefined ? change(request, { seed: freshSeed(call) }) : request;
@@ -72,6 +73,7 @@ export function askSure({ role, prompt }: Pick<Asker, "role"> & { readonly promp
   const by = "ask";
   return {
     by,
+    questions: 1,
     async verdict({ completion }, request, call) {
       const answered = change(request, { messages: [...request.body.messages, { role: "assistant", content: textOf(completion) }] });
       const question: Question<string> = { label: role.label, judge: role, text: prompt(sureness.shape), form: sureness };
@@ -87,6 +89,7 @@ export function graded(asker: Asker, min: number): Asking {
   const grade = numberOf(GRADES, "grade");
   return {
     by,
+    questions: 1,
     async verdict(judged, request, call) {
       const reply = await ask(questionOf(asker, judged, grade, { request, call }), request, call);
       return reply.ok ? measuredBy(by, reply.value, min) : unread(by, min, reply.why);

@@ -1,16 +1,22 @@
 /** Files of thresholds: what was learned from history about the gates of one cascade. */
 import * as z from "zod";
 
+/** Raised when what a file says means something else than before. Version 1 did not tell one vote from another, nor judges behind a name. */
+export const THRESHOLDS_VERSION = 2;
+
 /**
- * `for` names the models of all steps in order, an inline node by its kind; `thresholds` has one entry for each gate in order: the gate's own
- * options as they were when its threshold was learned, and the threshold, where it takes one.
+ * `for` tells who answers in each step, in order: an upstream model by its name, any other node by its kind and a hash over all that it is made
+ * of; `thresholds` has one entry for each gate in order: the gate's own options as they were when its threshold was learned, its judge as in `for`,
+ * and the threshold, where it takes one.
  */
 export const thresholdTable = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(THRESHOLDS_VERSION),
   kind: z.literal("cascade-thresholds"),
   for: z.array(z.string()).min(2),
   thresholds: z.array(z.strictObject({ gate: z.looseObject({ by: z.string() }), min: z.number().optional() })).min(1),
 });
+
+const oldVersion = z.looseObject({ kind: z.literal("cascade-thresholds"), version: z.int().min(1).lt(THRESHOLDS_VERSION) });
 
 export type ThresholdTable = z.output<typeof thresholdTable>;
 
@@ -25,6 +31,8 @@ export function readThresholds(bytes: Buffer): ThresholdsRead {
   } catch {
     return { ok: false, problem: "is not JSON" };
   }
+  const old = oldVersion.safeParse(value);
+  if (old.success) return { ok: false, problem: `is of version ${old.data.version}, which does not say for certain what it was made for` };
   const parsed = thresholdTable.safeParse(value);
   if (parsed.success) return { ok: true, table: parsed.data };
   const [issue] = parsed.error.issues;
@@ -41,7 +49,8 @@ export type Fitted =
 type GateOptions = Readonly<Record<string, unknown>>;
 
 function differs({ gate }: ThresholdTable["thresholds"][number], options: GateOptions): string | undefined {
-  return Object.keys(gate).find((name) => JSON.stringify(gate[name]) !== JSON.stringify(options[name]));
+  const names = [...new Set([...Object.keys(gate), ...Object.keys(options)])].filter((name) => name !== "min");
+  return names.find((name) => JSON.stringify(gate[name]) !== JSON.stringify(options[name]));
 }
 
 /** Whether a table was made for these models and gates. A threshold of another model, or of another measure, says nothing. */

@@ -11,6 +11,8 @@ export interface Doubted extends Showable {
   readonly completion: Completion;
   /** The share of the votes behind it, where its model tells that. */
   readonly agreement?: number | undefined;
+  /** What it may have come to, where votes were not waited for. */
+  readonly atMost?: number | undefined;
 }
 
 /** What a gate found. */
@@ -20,6 +22,8 @@ export type Finding =
       readonly sure: boolean;
       /** How sure, 0 to 1, where it is more than yes or no. */
       readonly score?: number;
+      /** What the score may have come to, where votes were not waited for. */
+      readonly atMost?: number | undefined;
       /** Why not, for the client. */
       readonly why: string;
       /** For the record: plain JSON. */
@@ -43,10 +47,11 @@ export function byLogprob(measure: Measure, min: number): Gate {
 
 /** Sure when the model tells that enough of its votes are behind the answer. Asks nobody. */
 export function byToldAgreement(min: number): Gate {
-  return ({ agreement }) => {
+  return ({ agreement, atMost }) => {
     if (agreement === undefined) return Promise.resolve({ ok: false, why: "the model told no agreement" });
     const why = `too few agree (${agreement.toFixed(2)})`;
-    return Promise.resolve({ ok: true, sure: agreement >= min, score: agreement, why, told: { measured: agreement, threshold: min } });
+    const told = { measured: agreement, ...(atMost === undefined ? {} : { atMost }), threshold: min };
+    return Promise.resolve({ ok: true, sure: agreement >= min, score: agreement, atMost, why, told });
   };
 }
 

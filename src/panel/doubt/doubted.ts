@@ -11,7 +11,7 @@ import { stopRule } from "../voting/ballots.ts";
 import { withoutLogprobs } from "../cascade/confidence.ts";
 import type { Doubted, Finding, Gate } from "./doubt.ts";
 import { elect } from "../voting/election.ts";
-import { flush, wholeDelivery } from "../flush.ts";
+import { agreed, flush, wholeDelivery } from "../flush.ts";
 import type { Sitting } from "../judging/judge.ts";
 import { openPatience } from "../patience.ts";
 import { repairOnce, schemaUnsatisfied, type RepairPrompt } from "../repair.ts";
@@ -37,7 +37,8 @@ export interface Doubting {
   readonly deadlineMs: number | undefined;
   readonly repairPrompt: RepairPrompt;
   readonly gate:
-    | { readonly type: "asked"; readonly of: Gate; readonly logprobs: boolean }
+    /** `agreement` is what a gate asks of the agreement that the model tells, where it reads that. */
+    | { readonly type: "asked"; readonly of: Gate; readonly logprobs: boolean; readonly agreement?: number }
     | { readonly type: "sampled"; readonly of: Sampling };
 }
 
@@ -48,19 +49,29 @@ function repair(doubting: Doubting, validator: Validator, signal: AbortSignal) {
   return { writer: doubting.self, prompt: doubting.repairPrompt, validator, signal };
 }
 
+/** How the model is asked once, for a gate. */
+type Asking = Extract<Doubting["gate"], { readonly type: "asked" }>;
+
 /** One answer, valid under the request's schema. */
-async function askOnce(doubting: Doubting, { request, call, signal = call.signal }: Sitting, logprobs: boolean): Promise<Doubted> {
+async function askOnce(
+  doubting: Doubting,
+  { request, call, signal = call.signal }: Sitting,
+  { logprobs, agreement: mark }: Asking,
+): Promise<Doubted> {
   const { name, self } = doubting;
+  const marks = mark === undefined ? [] : [...(call.marks ?? []), mark];
   const validator = validatorOf(request);
   const asked = logprobs && request.body.logprobs !== true ? change(request, { logprobs: true }) : request;
-  const result = await complete(self.model, asked, enter(call, { label: self.label, delivery: wholeDelivery(call), signal }));
+  const result = await complete(self.model, asked, enter(call, { label: self.label, delivery: wholeDelivery(call), signal, marks }));
   if (!result.ok) throw result.error;
   const { completion, finish } = result;
   const empty = emptiness(completion, "usable");
   if (empty !== undefined) throw new GatewayError("unusable_answer", `${name}: ${empty}.`, { upstream: self.model.name });
   const text = saidBy(completion);
   const reason = isRefusal(completion) ? undefined : validator?.(text);
-  if (validator === undefined || reason === undefined) return { label: self.label, text, completion, agreement: finish.agreement };
+  if (validator === undefined || reason === undefined) {
+    return { label: self.label, text, completion, agreement: finish.agreement, atMost: finish.agreementAtMost };
+  }
   const repaired = await repairOnce(repair(doubting, validator, signal), { text, reason }, request, call);
   if (repaired === undefined) throw schemaUnsatisfied(name, { text, reason });
   return { label: "repair", text: saidBy(repaired), completion: repaired };
@@ -71,20 +82,16 @@ async function askOften(doubting: Doubting, { assembly, comparison, min }: Sampl
   const { request, call, signal = call.signal } = sitting;
   const validator = validatorOf(request);
   const rule = ruleOf(comparison, request);
-  const { candidates, invalid } = await assemble(assembly, request, call, {
-    validator,
-    stop: stopRule({ by: "unassailable", agreement: min }, rule, assembly.seating),
-  });
-  const outcome = elect(candidates, { rule, json: "whole", validator });
+  const { stop, out } = stopRule({ by: "unassailable", marks: [...(call.marks ?? []), min] }, rule, assembly.seating);
+  const { candidates, early, invalid } = await assemble(assembly, request, call, { validator, stop });
+  const outcome = elect(candidates, { rule, json: "whole", validator, out: out(early) });
   if (outcome !== undefined) {
-    const { agreement, completion, counted, votes, winner } = outcome;
+    const { agreement, atMost, completion, counted, votes, winner } = outcome;
     const answer = { label: winner ?? "", text: saidBy(completion), completion, agreement };
     if (counted === 0) return { answer, finding: { ok: false, why: "no answers could be compared" } };
     const why = `too few of the samples agree (${agreement.toFixed(2)})`;
-    return {
-      answer,
-      finding: { ok: true, sure: agreement >= min, score: agreement, why, told: { votes, measured: agreement, threshold: min } },
-    };
+    const told = { votes, measured: agreement, ...(atMost === undefined ? {} : { atMost }), threshold: min };
+    return { answer, finding: { ok: true, sure: agreement >= min, score: agreement, atMost, why, told } };
   }
   if (validator === undefined || invalid === undefined) throw new GatewayError("internal", `${doubting.name} has no answers to settle.`);
   const repaired = await repairOnce(repair(doubting, validator, signal), invalid, request, call);
@@ -94,7 +101,7 @@ async function askOften(doubting: Doubting, { assembly, comparison, min }: Sampl
 
 async function asked({ gate, ...doubting }: Doubting, sitting: Sitting): Promise<Asked> {
   if (gate.type === "sampled") return askOften({ gate, ...doubting }, gate.of, sitting);
-  const answer = await askOnce({ gate, ...doubting }, sitting, gate.logprobs);
+  const answer = await askOnce({ gate, ...doubting }, sitting, gate);
   return isRefusal(answer.completion) ? { answer } : { answer, finding: await gate.of(answer, sitting) };
 }
 
@@ -116,7 +123,7 @@ export async function* answerOrAbstain(doubting: Doubting, request: ChatRequest,
   const { told = {}, why } = finding;
   if (finding.ok && finding.sure) {
     call.span.decision = { by, ...told, answered: answer.label };
-    yield* flush(completion, call, { agreement: finding.score ?? 1 });
+    yield* flush(completion, call, agreed({ agreement: finding.score ?? 1, atMost: finding.atMost }));
     return;
   }
   call.span.decision = told;

@@ -4,9 +4,10 @@ import type { Weighed } from "../assemble.ts";
 import { bestByScore } from "./best-by-score.ts";
 import { bestOf, judgeable, NOTHING, type Jury, type Putting, type Sitting } from "./judge.ts";
 import { medoid } from "../voting/medoid.ts";
-import { pairwise } from "./pairwise.ts";
+import { comparisons, pairwise } from "./pairwise.ts";
 import { reviewPeers } from "./peers.ts";
 import { reward } from "./reward.ts";
+import { hasRoom } from "../room.ts";
 import type { Role } from "../seats.ts";
 import { unjudged } from "./unjudged.ts";
 
@@ -63,9 +64,13 @@ export function byJudge(jury: Jury, putting: Putting): Way {
   };
 }
 
+/** No way begins what the budget can not pay to the end: half of the verdicts would cost money and decide nothing. */
+const denied: Choice = { winner: undefined, told: {}, failed: ["budget_denied"] };
+
 /** A judge compares every two in both orders. */
 export function byPairs(jury: Jury, putting: Putting): Way {
   return async (candidates, sitting) => {
+    if (!hasRoom(sitting.call, comparisons(candidates, jury))) return denied;
     const { asked, failed, flips, missing, shares, wins } = await pairwise(jury, candidates, putting, sitting);
     if (asked === missing) return { winner: undefined, told: {}, failed: asked === 0 ? [NOTHING] : failed };
     const told = {
@@ -100,6 +105,7 @@ export function byPeers(authors: ReadonlyMap<string, Role>, putting: Putting): W
       return author ? [{ label: candidate.label, text: candidate.text, author }] : [];
     });
     if (peers.length < 3) return { winner: undefined, told: {}, failed: ["fewer than three answers"] };
+    if (!hasRoom(sitting.call, peers.length)) return denied;
     const { scores, places, missing } = await reviewPeers(peers, putting, sitting);
     const reasons = Object.entries(missing).map(([reviewer, why]) => `${reviewer} ${why}`);
     return scored(candidates, scores, { scores: byLabel(candidates, scores), places }, reasons);

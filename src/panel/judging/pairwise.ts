@@ -38,6 +38,11 @@ function duelsOf<T extends Showable>(items: readonly T[], jury: Jury): readonly 
   );
 }
 
+/** How many questions it takes to compare these. */
+export function comparisons(items: readonly Showable[], jury: Jury): number {
+  return duelsOf(items, jury).length;
+}
+
 function isOpen<T extends Showable>(judge: Judge, { first, second }: Duel<T>): boolean {
   return judgeable([first, second], judge).length === 2;
 }

@@ -1,8 +1,11 @@
 /** Shares of the options of a question: read from an answer, summed over communities, drawn from. */
 import type { Completion } from "../../model/completion.ts";
+import type { TokenLogprob } from "../../model/events.ts";
 import { extractAnswer } from "../answers/answers.ts";
 import { toOptions } from "../answers/options.ts";
+import { withoutThoughts } from "../answers/plain.ts";
 import { labelAt } from "../candidates.ts";
+import { saidBy } from "../usable.ts";
 
 /** An option of a question. */
 export interface PollOption {
@@ -38,25 +41,42 @@ export function uniform(options: readonly PollOption[]): Distribution {
   return Object.fromEntries(options.map(({ label }) => [label, 1 / options.length]));
 }
 
-/** The label that a token is, but for space and marks round it: "(B", " B", "B)". A small letter is part of a word. */
+/** A token but for space and marks round it: "(B", " B" and "B)" are B, and "(" is nothing. */
+function plain(token: string): string {
+  return token.replaceAll(/[\s()[\]{}.:,*_`"'▁Ġ]/g, "");
+}
+
+/** The label that a token is. A small letter is part of a word. */
 function labelOf(token: string, options: readonly PollOption[]): string | undefined {
-  const plain = token.replaceAll(/[\s()[\]{}.:,*_`"'▁Ġ]/g, "");
-  return options.find(({ label }) => label === plain)?.label;
+  const found = plain(token);
+  return options.find(({ label }) => label === found)?.label;
+}
+
+/** The first token of an answer that says something, after its thoughts. */
+function firstWord({ choices: [choice] }: Completion): TokenLogprob | undefined {
+  const tokens = choice?.logprobs?.content ?? [];
+  const whole = tokens.map(({ token }) => token).join("");
+  let left = whole.lastIndexOf(withoutThoughts(whole));
+  return tokens.find(({ token }) => {
+    left -= token.length;
+    return left < 0 && plain(token) !== "";
+  });
 }
 
 /**
- * The shares of the labels at the first token that is one: exp(log p) over the tokens told for its place, summed by label, made to add up to 1.
- * Undefined where no log-probabilities came, or no label among the tokens.
+ * The shares of the labels at the first word of the answer: exp(log p) over the tokens told for its place, summed by label, made to add up to 1.
+ * Undefined where no log-probabilities came, or that word is not the label that the answer chooses: the A of "A matter of taste" is no label.
  */
 export function fromLogprobs(completion: Completion, options: readonly PollOption[]): Distribution | undefined {
-  const place = completion.choices[0]?.logprobs?.content?.find(({ token }) => labelOf(token, options) !== undefined);
-  if (!place) return undefined;
+  const place = firstWord(completion);
+  const label = place && labelOf(place.token, options);
+  if (place === undefined || label === undefined || !fromChoice(saidBy(completion), options)?.[label]) return undefined;
   const told = place.top_logprobs ?? [];
   const tokens = told.some(({ token }) => token === place.token) ? told : [...told, place];
   const amounts: Record<string, number> = {};
   for (const { token, logprob } of tokens) {
-    const label = labelOf(token, options);
-    if (label !== undefined && typeof logprob === "number" && logprob <= 0) amounts[label] = (amounts[label] ?? 0) + Math.exp(logprob);
+    const one = labelOf(token, options);
+    if (one !== undefined && typeof logprob === "number" && logprob <= 0) amounts[one] = (amounts[one] ?? 0) + Math.exp(logprob);
   }
   return normalised(options, amounts);
 }

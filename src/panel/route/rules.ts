@@ -1,5 +1,6 @@
 import * as z from "zod";
 import type { Call } from "../../model/call.ts";
+import type { Heeds } from "../../model/heeds.ts";
 import type { ChatRequest } from "../../model/request.ts";
 import { runFor } from "../interrupt.ts";
 import { isPattern } from "../pattern.ts";
@@ -42,6 +43,14 @@ export const when = z
   .describe("All that is named must hold.");
 
 export type When = z.output<typeof when>;
+
+/** What rules heed of a request beside its fields. */
+export function heededBy(rules: readonly When[]): Heeds {
+  return {
+    headers: rules.flatMap(({ header }) => Object.keys(header ?? {})),
+    principal: rules.some(({ key }) => key !== undefined),
+  };
+}
 
 /** What rules look at. */
 export interface Shown {

@@ -5,6 +5,16 @@ import type { Weighed } from "../assemble.ts";
 import { ballotOf } from "../voting/ballots.ts";
 import { elect } from "../voting/election.ts";
 import type { Seating } from "../seats.ts";
+import {
+  boundsOf,
+  isDecided,
+  nothingOut,
+  seatWatch,
+  stopping,
+  type Bounds,
+  type Outstanding,
+  type Stopping,
+} from "../voting/outstanding.ts";
 import { createTally, type Tally } from "../voting/tally.ts";
 import { namesKey, shownUses, usesKey, usesOf, type Toolbox } from "./calls.ts";
 import type { Validator } from "../schema.ts";
@@ -42,8 +52,10 @@ function tallyBy(ballots: readonly ToolBallot[], step: (ballot: ToolBallot) => s
 export interface ToolOutcome {
   readonly completion: Completion;
   readonly winner: string;
-  /** Share of the weight behind it. */
+  /** Share of the weight behind it; where votes were not waited for, what it is at least. */
   readonly agreement: number;
+  /** What it may have come to; only where votes were not waited for. */
+  readonly atMost?: number;
   /** Weights by what was told apart, step by step. */
   readonly votes: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
@@ -51,6 +63,8 @@ export interface ToolOutcome {
 export interface ToolElection {
   readonly rule: AnswerRule;
   readonly validator: Validator | undefined;
+  /** Votes that were not waited for. */
+  readonly out?: Outstanding;
 }
 
 function weigh(ballots: readonly ToolBallot[]): number {
@@ -62,19 +76,36 @@ function shares(ballots: readonly ToolBallot[], all: readonly ToolBallot[]): num
   return total > 0 ? Math.min(1, Math.max(0, weigh(ballots) / total)) : ballots.length / all.length;
 }
 
+/** The share of those who do the same, or where it may end. */
+function agreementOf(
+  same: readonly ToolBallot[],
+  all: readonly ToolBallot[],
+  { out = nothingOut }: ToolElection,
+): Pick<ToolOutcome, "agreement" | "atMost"> {
+  if (out.weight === 0) return { agreement: shares(same, all) };
+  const { least, most } = boundsWith(same, all, out);
+  return { agreement: least, atMost: most };
+}
+
 function standings(tally: Tally): Readonly<Record<string, number>> {
   return Object.fromEntries(tally.standings().map(({ key, weight }) => [key, weight]));
 }
 
 /** The texts of a turn that most would not call for: the most frequent answer, else the text most like the others. */
-function electText(texts: readonly ToolBallot[], all: readonly ToolBallot[], { rule, validator }: ToolElection): ToolOutcome | undefined {
+function electText(texts: readonly ToolBallot[], all: readonly ToolBallot[], election: ToolElection): ToolOutcome | undefined {
+  const { out = nothingOut, rule, validator } = election;
   const outcome = elect(
     texts.map(({ candidate }) => candidate),
     { rule, json: "whole", validator },
   );
   if (outcome?.winner === undefined) return undefined;
   const { completion, winner, agreement, votes } = outcome;
-  return { completion, winner, agreement: agreement * shares(texts, all), votes: { answers: votes } };
+  const told = { completion, winner, votes: { answers: votes } };
+  if (out.weight === 0) return { ...told, agreement: agreement * shares(texts, all) };
+  // It was stopped for one answer: those who say the same as the winner.
+  const key = texts.find(({ candidate }) => candidate.label === winner)?.key;
+  const same = texts.filter((ballot) => ballot.key === key);
+  return { ...told, ...agreementOf(same, all, election) };
 }
 
 /**
@@ -107,36 +138,38 @@ export function electCalls(all: readonly ToolBallot[], election: ToolElection): 
   return {
     completion: first.completion,
     winner: first.label,
-    agreement: shares(same, all),
+    ...agreementOf(same, all, election),
     votes: { ...votes, names: standings(byNames), calls: Object.fromEntries(shown) },
   };
 }
 
-/** Whether votes of this weight, however they are cast, change nothing any more: at no step may the leader be caught. */
-function isSettled(ballots: readonly ToolBallot[], outstanding: number): boolean {
+/** Those who do what the leader does, when votes of this weight change nothing at any step, however they are cast. */
+function settledOn(ballots: readonly ToolBallot[], outstanding: number): readonly ToolBallot[] | undefined {
   let left = ballots;
   for (const step of STEPS) {
-    if (left.some((ballot) => step(ballot) === undefined)) return false;
+    if (left.some((ballot) => step(ballot) === undefined)) return undefined;
     const tally = tallyBy(left, step);
-    if (!tally.unassailable(outstanding)) return false;
+    if (!tally.unassailable(outstanding)) return undefined;
     const leader = tally.leader()?.key;
     left = left.filter((ballot) => step(ballot) === leader);
   }
-  return left.length > 0;
+  return left.length > 0 ? left : undefined;
 }
 
-/** Says when the votes that are out need not be waited for. A seat that failed stays outstanding: it may be replaced. */
-export function toolStop(
-  { places, reserves }: Seating,
-  read: (candidate: Weighed) => ToolBallot,
-): (candidate: Weighed) => string | undefined {
-  const spare = Math.max(0, ...reserves.map(({ weight }) => Math.abs(weight)));
-  const open = new Map(places.map(({ weight }, seat) => [seat, Math.max(Math.abs(weight), spare)]));
+/** Where the share of those who do the same may end. */
+function boundsWith(same: readonly ToolBallot[], all: readonly ToolBallot[], out: Outstanding): Bounds {
+  const total = all.reduce((sum, { candidate }) => sum + Math.abs(candidate.weight), 0);
+  return boundsOf(weigh(same), total, out);
+}
+
+/** Says when the votes that are out need not be waited for. */
+export function toolStop(seating: Seating, read: (candidate: Weighed) => ToolBallot, marks: readonly number[] = []): Stopping<Outstanding> {
+  const watch = seatWatch(seating);
   const cast: ToolBallot[] = [];
-  return (candidate) => {
-    open.delete(candidate.seat);
+  return stopping(nothingOut, (candidate) => {
+    const out = watch(candidate.seat);
     cast.push(read(candidate));
-    const outstanding = [...open.values()].reduce((sum, weight) => sum + weight, 0);
-    return isSettled(cast, outstanding) ? "the leader can not be caught" : undefined;
-  };
+    const same = settledOn(cast, out.weight);
+    return { why: same && isDecided(boundsWith(same, cast, out), marks) ? "the leader can not be caught" : undefined, out };
+  });
 }

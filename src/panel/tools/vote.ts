@@ -4,7 +4,7 @@ import type { ModelEvent } from "../../model/events.ts";
 import type { ChatRequest } from "../../model/request.ts";
 import { ruleOf } from "../voting/agreement.ts";
 import { assemble, type Assembly, type Weighed } from "../assemble.ts";
-import { flush } from "../flush.ts";
+import { agreed, flush } from "../flush.ts";
 import { validatorOf } from "../schema.ts";
 import { electCalls, toolBallotOf, toolStop, type ToolBallot, type ToolElection, type ToolOutcome } from "./ballots.ts";
 import { toolboxOf, usesOf } from "./calls.ts";
@@ -29,12 +29,13 @@ export async function askWithTools(
   const rule = ruleOf({ answer: "auto" }, request);
   const toolbox = toolboxOf(request, assembly.refusals);
   const read = (candidate: Weighed) => toolBallotOf(candidate, rule, toolbox);
+  const stopping = toolStop(assembly.seating, read, call.marks);
   const { candidates, faulty, early } = await assemble(assembly, request, call, {
     unfit: (completion) => toolbox.unusable(completion),
     fault: (completion) => toolbox.fault(usesOf(completion)),
-    ...(mayStop && { stop: toolStop(assembly.seating, read) }),
+    ...(mayStop && { stop: stopping.stop }),
   });
-  const election: ToolElection = { rule, validator: validatorOf(request) };
+  const election: ToolElection = { rule, validator: validatorOf(request), out: stopping.out(early) };
   const counted = candidates.length > 0 ? candidates : (faulty ?? []);
   return { ballots: counted.map(read), election, ...(early === undefined ? {} : { early }) };
 }
@@ -60,9 +61,17 @@ export function noteFault(ballots: readonly ToolBallot[], winner: string, call: 
  */
 export async function* voteOnTools(assembly: Assembly, request: ChatRequest, call: Call): AsyncGenerator<ModelEvent> {
   const asked = await askWithTools(assembly, request, call, { mayStop: true });
-  const { completion, winner, agreement, votes } = elected(assembly, asked);
+  const { completion, winner, agreement, atMost, votes } = elected(assembly, asked);
   const { early } = asked;
   const told = noteFault(asked.ballots, winner, call);
-  call.span.decision = { tools: "vote", winner, agreement, votes, ...told, ...(early === undefined ? {} : { early }) };
-  yield* flush(completion, call, { agreement });
+  call.span.decision = {
+    tools: "vote",
+    winner,
+    agreement,
+    ...(atMost === undefined ? {} : { atMost }),
+    votes,
+    ...told,
+    ...(early === undefined ? {} : { early }),
+  };
+  yield* flush(completion, call, agreed({ agreement, atMost }));
 }

@@ -1,6 +1,7 @@
 import { extractAnswer, type AnswerRule } from "../answers/answers.ts";
 import type { Weighed } from "../assemble.ts";
 import type { Seating } from "../seats.ts";
+import { isDecided, nothingOut, seatWatch, stopping, type Outstanding, type Stopping } from "./outstanding.ts";
 import { createTally, type Tally } from "./tally.ts";
 import { isRefusal } from "../usable.ts";
 
@@ -42,38 +43,34 @@ export function votesOf(ballots: readonly Ballot[], tally: Tally): Readonly<Reco
 
 export interface StopRule {
   readonly by: "unassailable" | "beta";
-  /** The votes that are waited for must not be able to push the agreement below this. */
-  readonly agreement: number;
+  /** Shares that the agreement is compared with: what is waited for must not be able to change on which side of one it is. */
+  readonly marks: readonly number[];
   /** Whether answers that differ in wording may turn out to be one: then only more than half of all can not be caught. */
   readonly merges?: boolean;
 }
 
-/**
- * Says when more votes can not change the winner (`unassailable`), or hardly will (`beta`). A seat that failed stays outstanding: it may be
- * replaced, and nobody tells when it is not.
- */
-export function stopRule(
-  { by, agreement, merges = false }: StopRule,
-  rule: AnswerRule,
-  seating: Seating,
-): (candidate: Weighed) => string | undefined {
+/** Says when more votes can not change the winner (`unassailable`), or hardly will (`beta`). */
+export function stopRule({ by, marks, merges = false }: StopRule, rule: AnswerRule, seating: Seating): Stopping<Outstanding> {
   const tally = createTally();
-  const spare = Math.max(0, ...seating.reserves.map(({ weight }) => Math.abs(weight)));
-  const open = new Map(seating.places.map(({ weight }, seat) => [seat, Math.max(Math.abs(weight), spare)]));
+  const watch = seatWatch(seating);
   let cast = 0;
-  return (candidate) => {
-    open.delete(candidate.seat);
+  const why = (out: Outstanding): string | undefined => {
+    const leader = tally.leader();
+    if (leader === undefined) return undefined;
+    const { least, most } = tally.bounds(out);
+    // Others of those that are in may turn out to have said the same.
+    if (!isDecided({ least, most: merges ? 1 : most }, marks)) return undefined;
+    if (merges) return leader.weight > cast - leader.weight + out.weight ? "the leader can not be caught" : undefined;
+    if (by === "beta") return tally.beta() ? "the leader is clear" : undefined;
+    return tally.unassailable(out.weight) ? "the leader can not be caught" : undefined;
+  };
+  return stopping(nothingOut, (candidate) => {
+    const out = watch(candidate.seat);
     const ballot = ballotOf(candidate, rule);
     if (ballot) {
       tally.add(ballot.key, candidate.weight, candidate.seat);
       cast += Math.abs(candidate.weight);
     }
-    let outstanding = 0;
-    for (const weight of open.values()) outstanding += weight;
-    const leader = tally.leader();
-    if (leader === undefined || leader.weight < agreement * (cast + outstanding)) return undefined;
-    if (merges) return leader.weight > cast - leader.weight + outstanding ? "the leader can not be caught" : undefined;
-    if (by === "beta") return tally.beta() ? "the leader is clear" : undefined;
-    return tally.unassailable(outstanding) ? "the leader can not be caught" : undefined;
-  };
+    return { why: why(out), out };
+  });
 }

@@ -2,6 +2,7 @@
 import type { AnswerRule } from "../answers/answers.ts";
 import type { Weighed } from "../assemble.ts";
 import { ballotOf, tallyOf, type Ballot } from "./ballots.ts";
+import { isDecided, stopping, type Stopping } from "./outstanding.ts";
 import type { Tally } from "./tally.ts";
 
 /** A member with the places that its samples have. */
@@ -98,21 +99,37 @@ function precedes(one: Bounds, other: Bounds): boolean {
   return one.member.weight === other.member.weight ? one.index < other.index : one.member.weight > other.member.weight;
 }
 
+/** The share of a member's samples behind its most frequent answer, or where that may end with those that were not waited for. */
+export function agreementWith(
+  { member, confidence, usable }: Consistency,
+  out: ReadonlySet<number>,
+): { agreement: number; atMost?: number } {
+  const waiting = member.seats.filter((seat) => out.has(seat)).length;
+  if (waiting === 0) return { agreement: confidence };
+  const most = Math.round(confidence * usable) + waiting;
+  return { agreement: (most - waiting) / (usable + waiting), atMost: most / (usable + waiting) };
+}
+
 /**
- * Says when no sample that is out can change whose answer it is, nor which: the first member's answer is settled, and its confidence at
- * worst beats that of each other at best. A sample that failed stays out, because nobody tells; it could only have lowered what is
- * possible.
+ * Says when no sample that is out can change whose answer it is, nor which, nor on which side of the `marks` its share is: the first member's
+ * answer is settled, and its confidence at worst beats that of each other at best. A sample that failed stays out, because nobody tells; it
+ * could only have lowered what is possible.
  */
-export function consistencyStop(rule: AnswerRule, members: readonly Sampled[]): (candidate: Weighed) => string | undefined {
-  const out = new Set(members.flatMap(({ seats }) => seats));
+export function consistencyStop(
+  rule: AnswerRule,
+  members: readonly Sampled[],
+  marks: readonly number[] = [],
+): Stopping<ReadonlySet<number>> {
+  const open = new Set(members.flatMap(({ seats }) => seats));
   const ballots: Ballot[] = [];
-  return (candidate) => {
-    out.delete(candidate.seat);
+  return stopping<ReadonlySet<number>>(new Set(), (candidate) => {
+    open.delete(candidate.seat);
     const ballot = ballotOf(candidate, rule);
     if (ballot) ballots.push(ballot);
-    const bounds = members.map((member, index) => boundsOf(member, index, ballots, out));
+    const bounds = members.map((member, index) => boundsOf(member, index, ballots, open));
     const beats = (one: Bounds, other: Bounds) => one.least > other.most + SAME || (one.least >= other.most - SAME && precedes(one, other));
-    const won = bounds.some((one) => one.settled && bounds.every((other) => other === one || beats(one, other)));
-    return won ? "no sample can change the answer" : undefined;
-  };
+    const winner = bounds.find((one) => one.settled && bounds.every((other) => other === one || beats(one, other)));
+    const why = winner && isDecided(winner, marks) ? "no sample can change the answer" : undefined;
+    return { why, out: new Set(open) };
+  });
 }

@@ -5,7 +5,9 @@ import { ballotOf, tallyOf, votesOf, type Ballot } from "./ballots.ts";
 import { ownCompletion } from "../flush.ts";
 import { mergeTexts } from "./json-fields.ts";
 import { medoid } from "./medoid.ts";
+import { nothingOut, type Outstanding } from "./outstanding.ts";
 import type { Validator } from "../schema.ts";
+import type { Tally } from "./tally.ts";
 
 /** How the answers of a panel are settled. */
 export interface ElectionRules {
@@ -14,6 +16,8 @@ export interface ElectionRules {
   readonly validator: Validator | undefined;
   /** The class of a key, where answers of different keys were found to be the same. */
   readonly classOf?: ((key: string) => string) | undefined;
+  /** Votes that were not waited for. */
+  readonly out?: Outstanding | undefined;
 }
 
 /** Who won, and by how much. */
@@ -21,8 +25,10 @@ export interface Outcome {
   readonly completion: Completion;
   /** Labels of the seats whose answer this is; none when it was merged from several. */
   readonly winner?: string;
-  /** Share of the weight behind it. */
+  /** Share of the weight behind it; where votes were not waited for, what it is at least. */
   readonly agreement: number;
+  /** What it may have come to; only where votes were not waited for. */
+  readonly atMost?: number;
   /** Weight by answer as it was written, dissent included. */
   readonly votes: Readonly<Record<string, number>>;
   /** How many answers cast a vote. */
@@ -41,7 +47,14 @@ function byMedoid(candidates: readonly Weighed[]): Outcome | undefined {
   return { completion: winner.completion, winner: winner.label, agreement, votes: {}, counted: 0, by: "medoid" };
 }
 
-function byVotes(ballots: readonly Ballot[]): Outcome | undefined {
+/** The share, or where it may end. */
+function agreementOf(tally: Tally, out: Outstanding): Pick<Outcome, "agreement" | "atMost"> {
+  if (out.weight === 0) return { agreement: tally.share() };
+  const { least, most } = tally.bounds(out);
+  return { agreement: least, atMost: most };
+}
+
+function byVotes(ballots: readonly Ballot[], out: Outstanding): Outcome | undefined {
   const tally = tallyOf(ballots);
   const spokesman = (order: number) => ballots.find(({ candidate }) => candidate.seat === order)?.candidate;
   const [winner, ...equals] = tally
@@ -52,7 +65,7 @@ function byVotes(ballots: readonly Ballot[]): Outcome | undefined {
   return {
     completion: winner.completion,
     winner: winner.label,
-    agreement: tally.share(),
+    ...agreementOf(tally, out),
     votes: votesOf(ballots, tally),
     counted: ballots.length,
     by: "votes",
@@ -75,10 +88,13 @@ function byFields(ballots: readonly Ballot[], validator: Validator | undefined):
 }
 
 /** Settles the candidates, which stand in the order of their seats: by votes where at least one can be told, else by the medoid. */
-export function elect(candidates: readonly Weighed[], { rule, json, validator, classOf }: ElectionRules): Outcome | undefined {
+export function elect(
+  candidates: readonly Weighed[],
+  { rule, json, validator, classOf, out = nothingOut }: ElectionRules,
+): Outcome | undefined {
   const found = candidates.map((candidate) => ballotOf(candidate, rule)).filter((ballot) => ballot !== undefined);
   const ballots = classOf === undefined ? found : found.map((ballot) => ({ ...ballot, key: classOf(ballot.key) }));
   if (ballots.length === 0) return byMedoid(candidates);
   const fields = json === "fields" && rule.kind === "json" ? byFields(ballots, validator) : undefined;
-  return fields ?? byVotes(ballots);
+  return fields ?? byVotes(ballots, out);
 }

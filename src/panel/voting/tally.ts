@@ -3,6 +3,8 @@
  * Majority over extracted answers: self-consistency, arXiv 2203.11171. When to stop sampling: adaptive consistency, arXiv 2305.11860.
  */
 
+import { boundsOf, type Bounds, type Outstanding } from "./outstanding.ts";
+
 /** One class of equal answers. */
 export interface Standing {
   readonly key: string;
@@ -29,6 +31,8 @@ export interface Tally {
   standings(): readonly Standing[];
   /** The agreement: the leader's weight over the (absolute) weight of all valid votes, 0..1; 0 before the first vote. All weights zero: shares of counts. */
   share(): number;
+  /** Where that share may end once the votes that are out have come, or some of them. */
+  bounds(out: Outstanding): Bounds;
   /**
    * Whether no outcome of the outstanding votes can change the leader: weight(leader) - weight(runner-up) > outstanding.
    * - A class nobody voted for yet is a rival with weight 0, so while all agree the leader needs more than what is outstanding: more than half of all.
@@ -137,6 +141,7 @@ export function createTally(): Tally {
       for (const standing of classes.values()) votes += standing.count;
       return first.count / votes;
     },
+    bounds: (out) => boundsOf(leader()?.weight ?? 0, total, out),
     unassailable(outstanding) {
       const [first, second] = firstTwo();
       if (first === undefined) return false;

@@ -37,6 +37,9 @@ function capabilitiesOf({ schema }: Traits): Capabilities {
   return { ...(schema === undefined ? {} : { schema }), tools: true, images: true, logprobs: false, choices: "one" };
 }
 
+/** Switches on what the API calls betas. */
+const BETA = "anthropic-beta";
+
 /** The provider of one address and key. */
 export function build(given: Options, site: ProviderSite): ProviderInstance {
   const url = new URL(given.baseUrl);
@@ -60,7 +63,7 @@ export function build(given: Options, site: ProviderSite): ProviderInstance {
         write(request, call) {
           const recall = (id: string) => remembered(call).recall(id);
           const written = writeRequest(request, call, { upstream: name, model, traits: known, recall });
-          return { path, headers: withBetas(headers, call.header?.("anthropic-beta")), ...written };
+          return { path, headers: withBetas(headers, call.header?.(BETA)), ...written };
         },
         whole: (bytes, call) => readAnswer(bytes, name, keeping(call)),
         stream: (call) => new MessageStream(name, keeping(call)),
@@ -70,6 +73,7 @@ export function build(given: Options, site: ProviderSite): ProviderInstance {
       return new TranslatedLeaf({ name, pool, timeouts: given.timeouts satisfies Timeouts, codec });
     },
     capabilities: (model) => capabilitiesOf(traits(model, given)),
+    heeds: { headers: [BETA] },
     ...(isTheirs ? { pricedAs: "anthropic" } : {}),
   };
 }

@@ -28,7 +28,7 @@ const noEvent: Json = Object.freeze({});
 export class MessageStream implements AnswerReader {
   readonly #upstream: string;
   readonly #keep: Keep;
-  readonly #events = new SseReader();
+  readonly #events: SseReader;
   readonly #calls = new CallStream();
   readonly #blocks = new Map<unknown, Writing>();
   readonly #thoughts: Thought[] = [];
@@ -46,6 +46,7 @@ export class MessageStream implements AnswerReader {
   constructor(upstream: string, keep: Keep) {
     this.#upstream = upstream;
     this.#keep = keep;
+    this.#events = new SseReader(upstream);
   }
 
   get complete(): boolean {

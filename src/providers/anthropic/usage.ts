@@ -1,9 +1,5 @@
-import type { Usage } from "../../model/usage.ts";
+import { tokenCount as count, type Usage } from "../../model/usage.ts";
 import { isRecord, type Json } from "../translate/json.ts";
-
-function count(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
-}
 
 /** Later counts over earlier ones: those of a stream are cumulative, and what a later event does not know stays. */
 export function mergedUsage(before: Json, later: unknown): Json {

@@ -2,7 +2,7 @@ import { newFold } from "../../model/collect.ts";
 import type { Completion } from "../../model/completion.ts";
 import { GatewayError } from "../../model/errors.ts";
 import type { Delta, FinishReason } from "../../model/events.ts";
-import type { Usage } from "../../model/usage.ts";
+import { tokenCount as count, type Usage } from "../../model/usage.ts";
 import type { Remembered } from "../translate/call-memory.ts";
 import { isRecord, isText, parseExactly, writeJson, type Json } from "../translate/json.ts";
 import { writeThoughts, type Thought } from "../translate/reasoning.ts";
@@ -16,10 +16,6 @@ const reasons: Readonly<Record<string, FinishReason>> = {
   content_filtered: "content_filter",
   guardrail_intervened: "content_filter",
 };
-
-function count(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
-}
 
 /** `usage` in our words: tokens of the cache are no part of the input there. */
 export function readUsage(usage: unknown): Usage | undefined {

@@ -29,11 +29,12 @@ export class ResponseStream implements AnswerReader {
   readonly done = false;
   failed: GatewayError | undefined;
   readonly #upstream: string;
-  readonly #events = new SseReader();
+  readonly #events: SseReader;
   readonly #responses: ResponseReader;
 
   constructor(context: ReaderContext) {
     this.#upstream = context.upstream;
+    this.#events = new SseReader(context.upstream);
     this.#responses = new ResponseReader(context);
   }
 

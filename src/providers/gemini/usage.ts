@@ -1,9 +1,5 @@
-import type { Usage } from "../../model/usage.ts";
+import { tokenCount as count, type Usage } from "../../model/usage.ts";
 import { isRecord, type Json } from "../translate/json.ts";
-
-function count(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
-}
 
 function audioTokens(details: unknown): number | undefined {
   if (!Array.isArray(details)) return undefined;

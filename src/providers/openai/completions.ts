@@ -7,9 +7,10 @@ import type { Model } from "../../model/model.ts";
 import { change, type ChatRequest } from "../../model/request.ts";
 import { Exchange } from "../../upstream/post.ts";
 import { SseReader } from "../../upstream/sse.ts";
+import { readWhole } from "../../upstream/whole.ts";
 import { inbandError, tellsError } from "./errors.ts";
 import { isDraft, saysFinished } from "./message.ts";
-import { isRecord, parsed, postBytes, readAll, refuse, type Endpoint } from "./post-json.ts";
+import { answering, isRecord, parsed, postBytes, type Endpoint } from "./post-json.ts";
 import type { RequestWriter } from "./request.ts";
 import { mendChoice } from "./text-choice.ts";
 import { TextChunkReader } from "./text-chunks.ts";
@@ -103,12 +104,10 @@ export class CompletionsLeaf implements Model {
     });
     let whole = false;
     try {
-      const { status, headers: said } = await exchange.head();
-      const type = said["content-type"] ?? "";
-      if (status !== 200 || type.startsWith("text/html")) await refuse(exchange, { name, status, said }, call);
-      if (type.startsWith("text/event-stream")) yield* batches(exchange, reader);
+      const type = (await answering(exchange, name, call))["content-type"] ?? "";
+      if (type.startsWith("text/event-stream")) yield* batches(exchange, reader, name);
       else {
-        const found = reader.whole(this.#read(await readAll(exchange, name), call));
+        const found = reader.whole(this.#read(await readWhole(exchange, name), call));
         if (found) yield found;
       }
       const last = reader.end();
@@ -145,8 +144,8 @@ function asksFor(value: unknown): boolean {
 }
 
 /** What an event stream brings, read by read. */
-async function* batches(exchange: Exchange, reader: TextChunkReader): AsyncGenerator<BatchEvent> {
-  const events = new SseReader();
+async function* batches(exchange: Exchange, reader: TextChunkReader, upstream: string): AsyncGenerator<BatchEvent> {
+  const events = new SseReader(upstream);
   let first = true;
   while (!reader.done) {
     const piece = await readOn(exchange, reader);

@@ -50,6 +50,8 @@ export interface Dialect {
   readonly rerank?: false | RerankWire;
   /** `POST moderations`; false where there is no such endpoint. */
   readonly moderations?: false;
+  /** May heed `metadata`: a gateway routes by it. The servers with a name of their own take it for a label, or do not know it. */
+  readonly heedsMetadata?: boolean;
   /** Completes text without a chat's template round it: all of its models, or none; absent means those of OpenAI's that can do nothing else. */
   readonly completions?: boolean;
   /** Fields of a text completion that the server takes and does not heed: refused by name. */
@@ -211,7 +213,7 @@ export const dialects = {
     moderations: false,
     completions: false,
   },
-  generic: {},
+  generic: { heedsMetadata: true },
 } as const satisfies Record<string, Dialect>;
 
 export type DialectName = keyof typeof dialects;

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { GatewayError, type ErrorCode, type ErrorDetails, type WireError } from "../../model/errors.ts";
-import { cleanMessage, retryAfterMs } from "../translate/refusal.ts";
+import { cleanMessage, retryAfterMs, saidUnder } from "../translate/refusal.ts";
 
 export { cleanMessage, retryAfterMs };
 
@@ -128,7 +128,7 @@ export function refusalError({ upstream, status, headers, body, wallMs }: Refusa
     ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
     ...(told && told.message !== "" && verbatim.has(code) ? { wire: wireOf(code, told) } : {}),
   };
-  const said = told && told.message !== "" && !unsaid.has(code) ? `: ${told.message}` : "";
+  const said = told && told.message !== "" && !unsaid.has(code) ? `: ${saidUnder(code, told.message)}` : "";
   return new GatewayError(code, `${upstream} ${plain[code] ?? "failed"} (HTTP ${status})${said}`, details);
 }
 
@@ -140,7 +140,8 @@ export function inbandError(upstream: string, body: unknown, wallMs: number): Ga
   const error = refusalError({ upstream, status: told?.status ?? guessed, headers: {}, body, wallMs });
   const { upstreamStatus: _, ...details } = error.details;
   if (unsaid.has(error.code)) return new GatewayError(error.code, `${upstream} ${plain[error.code] ?? "failed"}.`, details);
-  const message = told && told.message !== "" ? told.message : `${upstream} failed in the middle of its answer.`;
+  const said = saidUnder(error.code, told?.message ?? "");
+  const message = said === "" ? `${upstream} failed in the middle of its answer.` : said;
   const wire = details.wire ?? {
     ...error.wire,
     message,

@@ -9,9 +9,11 @@ import type { ChatRequest } from "../../model/request.ts";
 import type { Pools } from "../../upstream/pools.ts";
 import { Exchange } from "../../upstream/post.ts";
 import { SseReader } from "../../upstream/sse.ts";
+import { readRefusal, readWhole, refusePage } from "../../upstream/whole.ts";
 import { readAnswer } from "./answer.ts";
 import { ChunkReader } from "./chunks.ts";
 import { refusalError } from "./errors.ts";
+import { parsed } from "./post-json.ts";
 import type { RequestWriter } from "./request.ts";
 
 export interface LeafOptions {
@@ -27,44 +29,10 @@ export interface LeafOptions {
   readonly timeouts: Timeouts;
 }
 
-const MAX_ERROR_BODY = 64 * 1024;
 /** What a stream that has begun may send to be alive. */
 const LIFE = CONTENT | Flag.logprobs | Flag.end;
-const MAX_ANSWER = 256 * 1024 * 1024;
 /** How a connection can end under an answer. */
 const lost: ReadonlySet<ErrorCode> = new Set(["upstream_unreachable", "upstream_timeout", "upstream_protocol"]);
-
-async function readAll(exchange: Exchange, name: string, limit: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for (let chunk = await exchange.read(); chunk; chunk = await exchange.read()) {
-    exchange.alive();
-    chunks.push(chunk);
-    size += chunk.length;
-    if (size > limit)
-      throw new GatewayError("upstream_protocol", `${name} sent an answer of more than ${limit} bytes.`, { upstream: name });
-  }
-  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
-}
-
-/** The body of a refusal, if it comes: the head has said the most, and must not be lost over it. */
-async function refusalBody(exchange: Exchange, name: string): Promise<unknown> {
-  try {
-    return parsed(await readAll(exchange, name, MAX_ERROR_BODY));
-  } catch {
-    // Cut, late or without an end.
-    return undefined;
-  }
-}
-
-function parsed(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString("utf8"));
-  } catch {
-    // HTML or plain text: the status alone has to do.
-    return undefined;
-  }
-}
 
 /** A model behind the OpenAI chat API. One upstream call, no retries, no repair: a bare leaf is transparent. */
 export class OpenAiLeaf implements Model {
@@ -97,7 +65,7 @@ export class OpenAiLeaf implements Model {
       const isStream = await this.#head(exchange, call);
       if (isStream && call.delivery === "stream") {
         const reader = (cut = this.#reader(request, call, wire.wantsUsage));
-        const batches = new Batches(exchange, reader);
+        const batches = new Batches(exchange, reader, this.name);
         let started = false;
         for (let found = await batches.next(); found; found = await batches.next()) {
           if (!started) {
@@ -112,7 +80,7 @@ export class OpenAiLeaf implements Model {
       } else if (isStream) {
         // Streamed upstream so that a cut leg can be billed for what it wrote, but told as one whole answer.
         const reader = (cut = this.#reader(request, call, false));
-        const completion = await this.#folded(new Batches(exchange, reader), reader);
+        const completion = await this.#folded(new Batches(exchange, reader, this.name), reader);
         cut = undefined;
         const { usage } = reader;
         yield { type: "finish", completion, ...(usage && { usage }) };
@@ -137,23 +105,22 @@ export class OpenAiLeaf implements Model {
   /** Waits for the head; true when an event stream follows. Throws what a refusal means. */
   async #head(exchange: Exchange, call: Call): Promise<boolean> {
     const { name } = this.#options;
-    const { status, headers } = await exchange.head();
+    const head = await exchange.head();
+    const { status, headers } = head;
     const encoding = headers["content-encoding"];
     if (encoding !== undefined && encoding !== "identity") {
       throw new GatewayError("upstream_protocol", `${name} sent an answer encoded as ${encoding}, which was not asked for.`, {
         upstream: name,
       });
     }
-    const type = headers["content-type"] ?? "";
-    if (status === 200 && type.startsWith("text/event-stream")) return true;
-    if (status === 200 && !type.startsWith("text/html")) return false;
-    const body = await refusalBody(exchange, name);
-    throw refusalError({ upstream: name, status: status === 200 ? 502 : status, headers, body, wallMs: call.clock.wall() });
+    refusePage(head, name);
+    if (status === 200) return (headers["content-type"] ?? "").startsWith("text/event-stream");
+    throw refusalError({ upstream: name, status, headers, body: await readRefusal(exchange), wallMs: call.clock.wall() });
   }
 
   async #whole(exchange: Exchange, call: Call): Promise<Completion> {
     const { name } = this.#options;
-    const bytes = await readAll(exchange, name, MAX_ANSWER);
+    const bytes = await readWhole(exchange, name);
     return readAnswer(bytes, { upstream: name, callId: call.identity.id, wallMs: () => call.clock.wall() });
   }
 
@@ -183,13 +150,14 @@ function noteCut(call: Call, reader: ChunkReader): void {
 class Batches {
   readonly #exchange: Exchange;
   readonly #reader: ChunkReader;
-  readonly #events = new SseReader();
+  readonly #events: SseReader;
   #first = true;
   #ended = false;
 
-  constructor(exchange: Exchange, reader: ChunkReader) {
+  constructor(exchange: Exchange, reader: ChunkReader, upstream: string) {
     this.#exchange = exchange;
     this.#reader = reader;
+    this.#events = new SseReader(upstream);
   }
 
   /** What the next read brings for the client; undefined at the end. Throws a GatewayError. */

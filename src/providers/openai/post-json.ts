@@ -1,8 +1,10 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { tightest, type Call, type Timeouts } from "../../model/call.ts";
 import { GatewayError, toGatewayError } from "../../model/errors.ts";
+import { tokenCount } from "../../model/usage.ts";
 import type { Pools } from "../../upstream/pools.ts";
 import { Exchange } from "../../upstream/post.ts";
+import { readRefusal, readWhole, refusePage } from "../../upstream/whole.ts";
 import { inbandError, refusalError, tellsError } from "./errors.ts";
 
 /** An endpoint that takes one JSON object and answers with another. */
@@ -18,9 +20,6 @@ export interface Endpoint {
 
 export type Json = Readonly<Record<string, unknown>>;
 
-/** A few thousand vectors as decimal numbers. */
-const MAX_ANSWER = 256 * 1024 * 1024;
-
 export function isRecord(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -35,40 +34,13 @@ export function parsed(bytes: Buffer): unknown {
   }
 }
 
-/** All of an answer's bytes. Throws when there is no end to them. */
-export async function readAll(exchange: Exchange, name: string): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for (let chunk = await exchange.read(); chunk; chunk = await exchange.read()) {
-    exchange.alive();
-    chunks.push(chunk);
-    size += chunk.length;
-    if (size > MAX_ANSWER)
-      throw new GatewayError("upstream_protocol", `${name} sent an answer of more than ${MAX_ANSWER} bytes.`, { upstream: name });
-  }
-  return Buffer.concat(chunks);
-}
-
-/** The body of a refusal, if it comes: the head has said the most, and must not be lost over it. */
-async function refusalBody(exchange: Exchange, name: string): Promise<unknown> {
-  try {
-    return parsed(await readAll(exchange, name));
-  } catch {
-    // Cut, late or without an end.
-    return undefined;
-  }
-}
-
-interface Head {
-  readonly name: string;
-  readonly status: number;
-  readonly said: IncomingHttpHeaders;
-}
-
-/** Throws what a head that promises no answer means; a 200 among them is a page or a form that was not asked for. */
-export async function refuse(exchange: Exchange, { name, status, said }: Head, call: Call): Promise<never> {
-  const body = await refusalBody(exchange, name);
-  throw refusalError({ upstream: name, status: status === 200 ? 502 : status, headers: said, body, wallMs: call.clock.wall() });
+/** Waits for a head that promises an answer, and gives its headers. Throws what any other means. */
+export async function answering(exchange: Exchange, name: string, call: Call): Promise<IncomingHttpHeaders> {
+  const head = await exchange.head();
+  refusePage(head, name);
+  const { status, headers } = head;
+  if (status === 200) return headers;
+  throw refusalError({ upstream: name, status, headers, body: await readRefusal(exchange), wallMs: call.clock.wall() });
 }
 
 /** A whole answer: its bytes, and what they say. */
@@ -95,10 +67,8 @@ export async function postBytes({ name, pool, path, headers, timeouts }: Endpoin
     upstream: name,
   });
   try {
-    const { status, headers: said } = await exchange.head();
-    const isPage = (said["content-type"] ?? "").startsWith("text/html");
-    if (status !== 200 || isPage) await refuse(exchange, { name, status, said }, call);
-    const answer = await readAll(exchange, name);
+    await answering(exchange, name, call);
+    const answer = await readWhole(exchange, name);
     const body = parsed(answer);
     if (body === undefined) throw new GatewayError("upstream_protocol", `${name} sent an answer that is not JSON.`, { upstream: name });
     if (tellsError(body)) throw inbandError(name, body, call.clock.wall());
@@ -114,8 +84,8 @@ export async function postBytes({ name, pool, path, headers, timeouts }: Endpoin
 /** Notes the usage that an answer tells, for whoever bills; both words for the tokens of the prompt are in use. */
 export function noteUsage(answer: unknown, { span }: Call): void {
   const usage = isRecord(answer) ? answer["usage"] : undefined;
-  const tokens = isRecord(usage) ? (usage["prompt_tokens"] ?? usage["total_tokens"]) : undefined;
-  if (typeof tokens !== "number" || !Number.isSafeInteger(tokens) || tokens < 0) return;
+  const tokens = isRecord(usage) ? tokenCount(usage["prompt_tokens"] ?? usage["total_tokens"]) : undefined;
+  if (tokens === undefined) return;
   span.usage = { promptTokens: tokens, completionTokens: 0 };
   span.estimated = false;
 }

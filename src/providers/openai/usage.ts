@@ -1,11 +1,6 @@
-import type { Usage } from "../../model/usage.ts";
+import { tokenCount as count, type Usage } from "../../model/usage.ts";
 
 type Json = Readonly<Record<string, unknown>>;
-
-/** A count in a loosely typed answer; undefined for what is not a number of tokens. */
-function count(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
-}
 
 function record(value: unknown): Json {
   return typeof value === "object" && value !== null ? (value as Json) : {};

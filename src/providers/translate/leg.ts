@@ -10,6 +10,7 @@ import type { ChatRequest } from "../../model/request.ts";
 import type { Usage } from "../../model/usage.ts";
 import type { Pools } from "../../upstream/pools.ts";
 import { Exchange } from "../../upstream/post.ts";
+import { readRefusal, readWhole, refusePage } from "../../upstream/whole.ts";
 
 /** A request as it goes over the wire. */
 export interface Wire {
@@ -65,35 +66,10 @@ export interface LegOptions {
   readonly codec: Codec;
 }
 
-const MAX_ERROR_BODY = 64 * 1024;
-const MAX_ANSWER = 256 * 1024 * 1024;
 /** What a stream that has begun may send to be alive. */
 const LIFE = CONTENT | Flag.end;
 /** How a connection can end under an answer. */
 const lost: ReadonlySet<ErrorCode> = new Set(["upstream_unreachable", "upstream_timeout", "upstream_protocol"]);
-
-async function readAll(exchange: Exchange, name: string, limit: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for (let chunk = await exchange.read(); chunk; chunk = await exchange.read()) {
-    exchange.alive();
-    chunks.push(chunk);
-    size += chunk.length;
-    if (size > limit)
-      throw new GatewayError("upstream_protocol", `${name} sent an answer of more than ${limit} bytes.`, { upstream: name });
-  }
-  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
-}
-
-/** The body of a refusal, if it comes: the head has said the most, and must not be lost over it. */
-async function refusalBody(exchange: Exchange, name: string): Promise<unknown> {
-  try {
-    return JSON.parse((await readAll(exchange, name, MAX_ERROR_BODY)).toString("utf8"));
-  } catch {
-    // Cut, late, HTML or plain text: the status alone has to do.
-    return undefined;
-  }
-}
 
 /** Notes in the span what a leg wrote that did not come to its end, for `observe` to bill. */
 function noteCut({ span }: Call, usage: Usage | undefined, contents: number): void {
@@ -186,7 +162,7 @@ export class TranslatedLeaf implements Model {
     let cut: { readonly reader: AnswerReader; readonly reads: Reads } | undefined;
     try {
       if (!(await this.#head(exchange, call))) {
-        const completion = codec.whole(await readAll(exchange, name, MAX_ANSWER), call);
+        const completion = codec.whole(await readWhole(exchange, name), call);
         yield* told(completion, call);
         return;
       }
@@ -208,18 +184,17 @@ export class TranslatedLeaf implements Model {
   /** Waits for the head; true when a streamed answer follows. Throws what a refusal means. */
   async #head(exchange: Exchange, call: Call): Promise<boolean> {
     const { name, codec } = this.#options;
-    const { status, headers } = await exchange.head();
+    const head = await exchange.head();
+    const { status, headers } = head;
     const encoding = headers["content-encoding"];
     if (encoding !== undefined && encoding !== "identity") {
       throw new GatewayError("upstream_protocol", `${name} sent an answer encoded as ${encoding}, which was not asked for.`, {
         upstream: name,
       });
     }
-    const type = headers["content-type"] ?? "";
-    if (status === 200 && type.startsWith(codec.streamType)) return true;
-    if (status === 200 && !type.startsWith("text/html")) return false;
-    const body = await refusalBody(exchange, name);
-    throw codec.refusal({ status: status === 200 ? 502 : status, headers, body, wallMs: call.clock.wall() });
+    refusePage(head, name);
+    if (status === 200) return (headers["content-type"] ?? "").startsWith(codec.streamType);
+    throw codec.refusal({ status, headers, body: await readRefusal(exchange), wallMs: call.clock.wall() });
   }
 }
 

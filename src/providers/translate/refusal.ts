@@ -14,6 +14,7 @@ export function cleanMessage(text: string): string {
     .replace(/\b(?:https?|wss?):\/\/\S+/gi, "[address]")
     .replace(/\[[\da-f:.%]+\]:\d+/gi, "[address]")
     .replace(/(?<![\w.-])(?:localhost|[\w.-]+\.[a-z]{2,}):\d+/gi, "[address]")
+    .replace(/(?<![\w.-])(?:[\w-]+\.)+(?:internal|intranet|localdomain|local|lan|corp|svc)(?![\w-])/gi, "[address]")
     .replace(/\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b/g, "[address]")
     .replace(/\b(?:sk|pk|rk|gsk|xai|key)-[\w-]{8,}/gi, "[key]")
     .replace(/\bAIza[\w-]{10,}/g, "[key]")
@@ -22,6 +23,18 @@ export function cleanMessage(text: string): string {
     .replace(/\s+/g, " ")
     .trim()
     .slice(0, MAX_MESSAGE);
+}
+
+/** Bare names of hosts: with three parts or a well-known end, or with a port. */
+const hosts =
+  /(?<![\w.-])(?:(?:[a-z\d-]+\.){2,}[a-z]{2,}|[a-z\d-]+\.(?:com|net|org|io|ai|dev|app|cloud)|[a-z][\w-]*:\d{4,5})(?![\w-]|\.\w)/g;
+
+/**
+ * An upstream's own words under a code. Where the failure is the upstream's and not the request's, nothing in them is a path of a field, so that what
+ * looks like a host is one.
+ */
+export function saidUnder(code: ErrorCode, message: string): string {
+  return new GatewayError(code, "").status < 500 ? message : message.replace(hosts, "[address]");
 }
 
 /** `retry-after-ms`, then `retry-after` in seconds or as a date; milliseconds, a day at most. */
@@ -89,7 +102,7 @@ export interface Refused {
 
 /** A refusal as an error for the client: its code, its message as far as it is for clients, and nothing of the upstream's own words beside. */
 export function refusalOf({ upstream, code, message, status, retryAfterMs }: Refused): GatewayError {
-  const said = unsaid.has(code) ? "" : cleanMessage(message);
+  const said = unsaid.has(code) ? "" : saidUnder(code, cleanMessage(message));
   const details: ErrorDetails = {
     upstream,
     ...(status === undefined ? {} : { upstreamStatus: status }),

@@ -20,6 +20,9 @@ const member = z
   ])
   .describe("A model, or {model, weight, timeouts}.");
 
+/** How long a measured latency counts. */
+const DECAY_MS = 10_000;
+
 const options = z.strictObject({
   members: z.array(member).min(1).max(64).describe("Equals: any of them may answer any request."),
   by: z
@@ -40,7 +43,7 @@ const options = z.strictObject({
     .describe(
       "How long a member that failed is passed over, or as long as its Retry-After says; 0 never. When all rest, all are asked again.",
     ),
-  decayMs: z.int().min(1).default(10_000).describe("By latency: how fast what was measured fades."),
+  decayMs: z.int().min(1).optional().describe(`By latency: how fast what was measured fades, ${DECAY_MS} unless said.`),
 });
 
 type Options = z.output<typeof options>;
@@ -65,7 +68,13 @@ function usdOf(model: Node, { prices }: BuildSite): Peer["usd"] {
   return ({ prompt, completion }) => (prompt * input + completion * output) / MILLION;
 }
 
-function checkWeights({ members, by }: Options): void {
+function check({ members, by, decayMs, failover }: Options): void {
+  const others = members.length - 1;
+  if (failover > others) {
+    const most = others === 0 ? "leave it out" : `at most ${others}`;
+    throw new OptionError("failover", `asks ${failover} further members, but beside one there are ${others}; ${most}`);
+  }
+  if (by !== "latency" && decayMs !== undefined) throw new OptionError("decayMs", `has no effect by ${by}; leave it out`);
   if (by !== "latency" && by !== "cost") return;
   const index = members.findIndex((given) => configured(given).weight !== 1);
   if (index >= 0) throw new OptionError(`members[${index}].weight`, `has no effect by ${by}; leave it out`);
@@ -85,7 +94,7 @@ function buildPeers(own: Options, site: BuildSite): readonly Peer[] {
       model: bounds ? limited(child, bounds) : child,
       weight,
       usd: own.by === "cost" ? usdOf(model, site) : () => undefined,
-      decayMs: own.decayMs,
+      decayMs: own.decayMs ?? DECAY_MS,
       restMs: own.restMs,
     });
   });
@@ -105,6 +114,7 @@ function largest(values: readonly number[], count: number): number {
 }
 
 function planBalance(own: Options, child: (node: Node) => Planned): Plan {
+  check(own);
   const members = own.members.map((given) => child(configured(given).model));
   const plans = members.map(({ plan }) => plan);
   const tries = own.failover + 1;
@@ -147,7 +157,7 @@ export const balance = defineStrategy({
   summary: "Gives each request to one of several equals: by weight, load, latency, cost or session.",
   options,
   build(own, site) {
-    checkWeights(own);
+    check(own);
     const peers = buildPeers(own, site);
     const owners = new ToolOwners(
       site.name,

@@ -3,7 +3,7 @@ import { answerCached, reasonToPass, type Cache } from "../../panel/cache/answer
 import { Flights } from "../../panel/cache/flight.ts";
 import { Shelf } from "../../panel/cache/shelf.ts";
 import { tailOf } from "../../panel/tail.ts";
-import { defineStrategy, node, type BuildSite } from "../define.ts";
+import { defineStrategy, node, OptionError, type BuildSite } from "../define.ts";
 
 const options = z.strictObject({
   model: node,
@@ -28,18 +28,24 @@ type Options = z.output<typeof options>;
 
 function buildCache({ model, ...own }: Options, site: BuildSite): Cache {
   const { ttlSeconds, share, maxBytes, version } = own;
+  const child = site.child(model, "model");
+  const heeds = site.heeds(model);
+  if (share && heeds.principal)
+    throw new OptionError("share", "mixes the answers of all keys, and a `route` below goes by `key`; leave one of them out");
   return {
     ...own,
     node: JSON.stringify([site.path, model, version]),
-    child: site.child(model, "model"),
+    child,
+    heeds,
     shelf: new Shelf({ store: site.store, ttlSeconds, share, maxBytes }),
     flights: new Flights(),
   };
 }
 
 /**
- * Gives the same answer to the same request. Same: equal in every field that may change the answer, in canonical form, at this node and for
- * this key. While one request is on its way to the model, the same ones wait and share its answer; when it fails or its client leaves, the
+ * Gives the same answer to the same request. Same: equal in every field that may change the answer, in canonical form, and in the headers and the
+ * metadata that its model heeds, at this node and for this key. Of metadata that is the key of a steerable `pluralism` below it, and all of it where
+ * it goes to a server that nobody knows, which may route by it. While one request is on its way to the model, the same ones wait and share its answer; when it fails or its client leaves, the
  * next of them asks. A kept answer is given out in one go, streamed or whole, with a usage of zero: no token was made for it.
  *
  * Never kept: errors, answers that were cut (but by the client's own limit), refusals, empty and degraded ones, turns with tools unless

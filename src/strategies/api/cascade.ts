@@ -13,6 +13,7 @@ import { answerTools, unableOfTools } from "../../panel/tools/turn.ts";
 import { defineStrategy, node, OptionError, type BuildSite, type Node } from "../define.ts";
 import { buildRole, nodeOf, ownerTools, promptOf, role } from "../members.ts";
 import { buildTools, toolsTitle } from "../tool-turns.ts";
+import { traitsOf } from "./cascade-traits.ts";
 
 const maxAnswerTokens = z.int().min(16).default(4_000).describe("What is shown of the answer at most; an estimate.");
 
@@ -40,9 +41,15 @@ const accept = z
 
 type Accept = z.output<typeof accept>;
 
+/** A bare name is refused in words that show the form: a step may need an `accept` beside its model. */
+const step = z.strictObject(
+  { model: node, accept: accept.optional() },
+  { error: ({ code }) => (code === "invalid_type" ? "expected a step such as {model: <name>}" : undefined) },
+);
+
 const options = z.strictObject({
   steps: z
-    .array(z.strictObject({ model: node, accept: accept.optional() }))
+    .array(step)
     .min(2)
     .superRefine(checkGates)
     .describe("From cheap to strong; each but the last says when its answer is accepted."),
@@ -116,10 +123,6 @@ function planCascade(own: Options, child: (node: Node) => Planned): Plan {
   };
 }
 
-function nameOf(given: Node): string {
-  return typeof given === "string" ? given : given.kind;
-}
-
 function takesMin(gate: Accept): boolean {
   return gate.by !== "schema" && gate.by !== "ask";
 }
@@ -130,10 +133,9 @@ function learned({ steps }: Options, path: string, site: BuildSite): readonly (A
   const own = gated.find(({ gate }) => "min" in gate && gate.min !== undefined);
   if (own) throw new OptionError(`steps[${own.index}].accept.min`, "stands beside `thresholds`, which sets it; leave one out");
   const read = readThresholds(site.file(path, "thresholds"));
-  if (!read.ok) throw new OptionError("thresholds", `${path} ${read.problem}`);
-  const names = steps.map(({ model }) => nameOf(model));
-  const gates = gated.map(({ gate }) => gate);
-  const fitted = fit(read.table, names, gates);
+  if (!read.ok) throw new OptionError("thresholds", `${path} ${read.problem}; learn it anew for this cascade`);
+  const { models, gates } = traitsOf(steps, (given) => site.identity(given));
+  const fitted = fit(read.table, models, gates);
   if (!fitted.ok) throw new OptionError("thresholds", `${path} ${fitted.problem}; learn it anew for this cascade`);
   const mins = new Map(gated.map(({ index }, nth) => [index, fitted.mins[nth]]));
   return steps.map(({ accept: gate }, index) => {
@@ -172,10 +174,10 @@ function buildGate(
       return askSure({ role: { label: `${label} ask`, model, settings: {} }, prompt: (form) => prompt({ form }) });
     }
     case "judge": {
-      const grader = nodeOf(gate.judge);
-      if (typeof grader === "string" && grader === step.node)
-        throw new OptionError(`${at}.judge`, "is the step's own model, which would grade itself: that is `by: selfVerify`");
       const judge = { ...buildRole(gate.judge, `${at}.judge`, site), label: `${label} judge` };
+      // By the model too: an alias is the same under another name.
+      if (nodeOf(gate.judge) === step.node || judge.model === model)
+        throw new OptionError(`${at}.judge`, "is the step's own model, which would grade itself: that is `by: selfVerify`");
       return graded({ role: judge, prompt: fill("cascade-judge"), maxTokens: gate.maxAnswerTokens }, settled(gate.min, at));
     }
     case "schema":

@@ -111,6 +111,7 @@ export const fallback = defineStrategy({
     const owners = new Set(members.map(({ title, plan }) => plan.tools ?? title));
     return {
       calls: [plans[0]?.calls[0] ?? 0, plans.reduce((sum, { calls }) => sum + calls[1], 0)],
+      attempts: plans.reduce((sum, { attempts = 1 }) => sum + attempts, 0),
       depth: plans.reduce((sum, { depth }) => sum + depth, 0),
       tail: [...tails].join(" or ") || "none",
       reads: own.hold !== undefined || plans.some(({ reads }) => reads),

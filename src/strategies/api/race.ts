@@ -101,11 +101,11 @@ function planRace(own: Options, child: (node: Node) => Planned): Plan {
   const one = Math.min(...plans.map(({ calls }) => calls[0]));
   // Who is cut has made its first call.
   const begun = own.staggerMs === 0 ? plans.reduce((sum, { calls }) => sum + Math.min(1, calls[0]), 0) : 0;
-  // Until p90 is known, nothing but a failure starts the next.
+  // Who fails starts the next before its time, so that even with a stagger they may stand one after another.
   const depths = plans.map(({ depth }) => depth);
   return {
     calls: [Math.max(one, begun), plans.reduce((sum, { calls }) => sum + calls[1], 0)],
-    depth: own.staggerMs === undefined ? depths.reduce((sum, depth) => sum + depth, 0) : Math.max(...depths),
+    depth: own.staggerMs === 0 ? Math.max(...depths) : depths.reduce((sum, depth) => sum + depth, 0),
     tail: [...tails].join(" or ") || "none",
     reads: true,
     edges: members.map((planned, index) => ({ role: `member ${index + 1}`, child: planned })),
@@ -120,8 +120,8 @@ function planRace(own: Options, child: (node: Node) => Planned): Plan {
  * refusal is an answer. When all failed, one error says why each did. Who can not take the request does not run. The member that made tool calls starts first with their results, and
  * alone where all start at once.
  *
- * Costs one call when the first is in time, one for each member at worst, and the depth of one; of all where there is no
- * `staggerMs` and no p90 yet. Pays against slow tails: with `p90` about
+ * Costs one call when the first is in time, one for each member at worst, and at worst the depth of all, where each fails before the next
+ * would have started; of one where all start at once. Pays against slow tails: with `p90` about
  * one request in ten costs twice and the slowest tenth is cut. `staggerMs: 0` buys the best latency at n times the price.
  */
 export const race = defineStrategy({

@@ -86,6 +86,7 @@ export const retry = defineStrategy({
     const { plan } = planned;
     return {
       ...plan,
+      attempts: own.attempts * (plan.attempts ?? 1),
       tail: own.hold === "whole" ? "none" : tailOf(planned),
       reads: plan.reads || own.hold !== undefined,
       edges: [{ role: "model", child: planned }],

@@ -12,7 +12,7 @@ import {
 } from "../../panel/route/neighbours.ts";
 import { TextVectors } from "../../panel/route/vectors.ts";
 import { OptionError, type BuildSite } from "../define.ts";
-import { modelOf, reading, type Decide, type EmbeddingOptions } from "./route-options.ts";
+import { CLUSTERS, modelOf, NEIGHBOURS, reading, type Decide, type EmbeddingOptions } from "./route-options.ts";
 
 /** Vectors and clusters are worked out in this process, and nothing else runs meanwhile. */
 const MOST_TEXTS = 5000;
@@ -47,23 +47,30 @@ type Known = ReadonlyMap<string, Vector>;
 
 /** Each member's value for a query. What is made of the vectors is made once, while they stay the same. */
 function valuer(own: EmbeddingOptions, items: readonly Labelled[], trade: Trade): (query: Vector, known: Known) => readonly number[] {
+  const { clusters = CLUSTERS, k = NEIGHBOURS, method } = own;
   let made: { readonly of: Known; readonly points: readonly Point[]; readonly clusters: readonly Cluster[] } | undefined;
   const make = (of: Known) => {
     const points = items.flatMap(({ text, scores }): readonly Point[] => {
       const vector = of.get(text);
       return vector ? [{ vector, scores }] : [];
     });
-    return { of, points, clusters: own.method === "clusters" ? clustersOf(points, own.clusters, trade) : [] };
+    return { of, points, clusters: method === "clusters" ? clustersOf(points, clusters, trade) : [] };
   };
   return (query, known) => {
     if (made?.of !== known) made = make(known);
-    if (own.method === "knn") return byNeighbours(query, made.points, own.k, trade);
+    if (method === "knn") return byNeighbours(query, made.points, k, trade);
     return byClusters(query, made.clusters, own.members.length);
   };
 }
 
+function checkMethod({ clusters, k, method }: EmbeddingOptions): void {
+  if (method !== "knn" && k !== undefined) throw new OptionError("k", "goes with `method: knn`");
+  if (method !== "clusters" && clusters !== undefined) throw new OptionError("clusters", "goes with `method: clusters`");
+}
+
 /** The members' grades on texts that are like the deciding message. */
 export function decideByEmbedding(own: EmbeddingOptions, names: readonly string[], site: BuildSite): Decide {
+  checkMethod(own);
   const items = labelledOf(own, names, site);
   const valuesOf = valuer(own, items, { alpha: own.alpha, costs: costsOf(own, items, site) });
   const vectors = new TextVectors(

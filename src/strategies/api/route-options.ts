@@ -49,6 +49,9 @@ const byPrompt = z.strictObject({
   ...paid,
 });
 
+export const NEIGHBOURS = 20;
+export const CLUSTERS = 25;
+
 const byEmbedding = z.strictObject({
   by: z.literal("embedding"),
   members: z.array(named).min(2).max(64),
@@ -57,8 +60,8 @@ const byEmbedding = z.strictObject({
     .union([z.string().min(1), z.array(labelledLine).min(1)])
     .describe("A file of JSON lines {text, scores} or {text, best}, relative to the config file; or the lines themselves."),
   method: z.enum(["knn", "clusters"]).default("knn"),
-  k: z.int().min(1).default(20).describe("Neighbours whose grades are averaged."),
-  clusters: z.int().min(1).max(256).default(25),
+  k: z.int().min(1).optional().describe(`For \`method: knn\`: neighbours whose grades are averaged, ${NEIGHBOURS} unless said.`),
+  clusters: z.int().min(1).max(256).optional().describe(`For \`method: clusters\`: how many, ${CLUSTERS} unless said.`),
   alpha: z.number().min(0).max(1).default(1).describe("Weight of quality against cost; 1 looks at quality alone."),
   ...paid,
 });

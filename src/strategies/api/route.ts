@@ -7,7 +7,7 @@ import { openDeadline } from "../../model/scope.ts";
 import { planQuestions } from "../../panel/judging/judge.ts";
 import { capable, noneCapable } from "../../panel/capable.ts";
 import { RouteMemory, type Decision } from "../../panel/route/memory.ts";
-import { conditionOf, type Asked } from "../../panel/route/rules.ts";
+import { conditionOf, heededBy, type Asked } from "../../panel/route/rules.ts";
 import { callsFor } from "../../panel/route/vectors.ts";
 import { viewOf } from "../../panel/route/view.ts";
 import { tailOf } from "../../panel/tail.ts";
@@ -188,8 +188,10 @@ function planDecision(
 
 function planRoute(own: RouteOptions, child: (node: Node) => Planned): Plan {
   const last = own.else === undefined ? [] : [{ role: "else", child: child(own.else) }];
-  if (own.by === "rules")
-    return planWays([...own.rules.map(({ model }, index) => ({ role: `rule ${index + 1}`, child: child(model) })), ...last]);
+  if (own.by === "rules") {
+    const ways = planWays([...own.rules.map(({ model }, index) => ({ role: `rule ${index + 1}`, child: child(model) })), ...last]);
+    return { ...ways, heeds: heededBy(own.rules.map((rule) => rule.when)) };
+  }
   const ways = planWays([...own.members.map((given, index) => ({ role: `member ${index + 1}`, child: child(modelOf(given)) })), ...last]);
   const decision = planDecision(own, child);
   return {

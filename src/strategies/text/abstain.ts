@@ -95,8 +95,6 @@ const options = z.discriminatedUnion("by", [others, compete, self, agreement, lo
 type Options = z.output<typeof options>;
 
 function check(own: Options): void {
-  if (own.by === "compete" && shared.nodeOf(own.challenger) === own.model)
-    throw new OptionError("challenger", "is the model itself; a conflict needs another one");
   if (own.by !== "agreement") return;
   const fault = comparisonFault(own);
   if (fault !== undefined) throw new OptionError("pattern", fault);
@@ -113,6 +111,14 @@ function chairOf(own: Options & { readonly by: "others" | "self" }, itself: Role
     prompt: shared.promptOf(site, "abstain-chair", ["candidates", "reviews"], ["nonce", "form"]),
     maxTokens: own.maxCandidateTokens,
   };
+}
+
+/** Who argues: not the model itself, which an alias may name too. */
+function challengerOf(own: Options & { readonly by: "compete" }, itself: Role, site: BuildSite): Role {
+  const challenger = shared.buildRole(own.challenger, "challenger", site);
+  if (shared.nodeOf(own.challenger) === own.model || challenger.model === itself.model)
+    throw new OptionError("challenger", "is the model itself; a conflict needs another one");
+  return challenger;
 }
 
 type Asked = Exclude<Options, { readonly by: "agreement" }>;
@@ -141,7 +147,7 @@ function buildGate(own: Asked, itself: Role, site: BuildSite): Gate {
     default:
       return byConflict({
         self: itself,
-        challenger: shared.buildRole(own.challenger, "challenger", site),
+        challenger: challengerOf(own, itself, site),
         count: own.conflicts,
         change: own.change,
         argue: shared.promptOf(site, "abstain-conflict", ["candidates"], ["nonce", "other"]),
@@ -167,7 +173,7 @@ function buildAbstain(own: Options, site: BuildSite): Doubting {
   const { min, samples, temperature } = own;
   if (samples === 1) {
     const itself: Role = { label: "answer", model: site.child(model, "model"), settings: {} };
-    return { ...base, self: itself, gate: { type: "asked", of: byToldAgreement(min), logprobs: false } };
+    return { ...base, self: itself, gate: { type: "asked", of: byToldAgreement(min), logprobs: false, agreement: min } };
   }
   const seating = shared.buildSeating([{ model, weight: 1, samples, temperature }], [], site, () => "model");
   const [first] = seating.places;

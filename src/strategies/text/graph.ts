@@ -27,10 +27,13 @@ const step = z.strictObject({
   ...shared.settings,
 });
 
+/** One chance to mend the work. */
+const TURNS = 1;
+
 const options = z.strictObject({
   nodes: z.record(z.string().regex(/^[A-Za-z]\w*$/, { error: "a node's name is letters, digits and _, a letter first" }), step),
   output: z.string().optional().describe("The node that answers, where it is not the only one that nobody reads."),
-  turns: z.int().min(1).max(8).default(1).describe("How often each verify node may send work back."),
+  turns: z.int().min(1).max(8).optional().describe(`For nodes with \`verify\`: how often each may send work back, ${TURNS} unless said.`),
   maxInputTokens: z.int().min(16).default(8_000).describe("What a node is shown of each input at most; an estimate."),
   deadlineMs: z.int().min(1).optional().describe("When to answer with what there is."),
   onShort: z
@@ -59,11 +62,14 @@ function checkStep(name: string, { inputs, join, model, prompt, verify, temperat
   if (idle) throw new OptionError(`${at}.${idle[0]}`, "goes with a `model`, which a node that joins does not have");
 }
 
-function dagOf({ nodes, output }: Options): Dag {
+function dagOf({ nodes, output, turns }: Options): Dag {
   const steps = Object.entries(nodes);
   if (steps.length === 0) throw new OptionError("nodes", "a graph needs at least one node");
   if (steps.length > MOST) throw new OptionError("nodes", `${steps.length} nodes; a graph has at most ${MOST}`);
   for (const [name, one] of steps) checkStep(name, one);
+  if (turns !== undefined && steps.every(([, { verify }]) => verify === undefined)) {
+    throw new OptionError("turns", "nothing sends work back; leave it out, or give a node with `verify`");
+  }
   const dag = toDag(
     steps.map(([name, { inputs, verify }]) => ({ name, inputs, verify })),
     output,
@@ -114,7 +120,7 @@ function buildNode(name: string, given: Step, site: BuildSite): TeamNode {
 }
 
 function buildTeam(given: Options, site: BuildSite): Team {
-  const { deadlineMs, maxInputTokens, nodes, onShort, turns } = given;
+  const { deadlineMs, maxInputTokens, nodes, onShort, turns = TURNS } = given;
   const dag = dagOf(given);
   const inside = ["nonce", "inputs", "role"];
   return {
@@ -155,7 +161,7 @@ function drawingOf({ nodes }: Options, { order, waits }: Dag, titleOf: (name: st
 }
 
 function planGraph(given: Options, child: (node: Node) => Planned): Plan {
-  const { nodes, tools, turns } = given;
+  const { nodes, tools, turns = TURNS } = given;
   const dag = dagOf(given);
   const planned = new Map(Object.entries(nodes).flatMap(([name, { model }]) => (model === undefined ? [] : [[name, child(model)]])));
   const costOf = (name: string): DagCost => {

@@ -7,8 +7,8 @@ import type { ChatRequest } from "../../model/request.ts";
 import { comparison, comparisonFault, ruleOf } from "../../panel/voting/agreement.ts";
 import { extractAnswer, type AnswerRule } from "../../panel/answers/answers.ts";
 import { assemble, type Assembled, type Assembly } from "../../panel/assemble.ts";
-import { byConsistency, consistencyStop, type Sampled } from "../../panel/voting/consistency.ts";
-import { flush } from "../../panel/flush.ts";
+import { agreementWith, byConsistency, consistencyStop, type Sampled } from "../../panel/voting/consistency.ts";
+import { agreed, flush } from "../../panel/flush.ts";
 import { medoid } from "../../panel/voting/medoid.ts";
 import { panel } from "../../panel/panel.ts";
 import { repairOnce, schemaUnsatisfied, type RepairPrompt } from "../../panel/repair.ts";
@@ -77,22 +77,27 @@ function sampled(list: readonly shared.MemberOptions[], { seating }: Assembly): 
   });
 }
 
+/** What came back, and the samples that were not waited for. */
+type Counted = Assembled & { readonly out: ReadonlySet<number> };
+
 /** The answer of the most consistent member; prose that can not be compared goes to the medoid. */
-function settle({ assembly, members, options }: Mux, rule: AnswerRule, assembled: Assembled, call: Call): Generator<ModelEvent> {
-  const { candidates, early } = assembled;
+function settle({ assembly, members, options }: Mux, rule: AnswerRule, counted: Counted, call: Call): Generator<ModelEvent> {
+  const { candidates, early, out } = counted;
   const ranking = byConsistency(candidates, rule, members);
   const [winner] = ranking;
   const told = Object.fromEntries(ranking.map(({ member, confidence, usable }) => [member.name, { confidence, usable }]));
   if (winner?.ballot !== undefined) {
     const { candidate, shown } = winner.ballot;
+    const share = agreementWith(winner, out);
     call.span.decision = {
       by: "consistency",
       winner: candidate.label,
       answer: shown,
+      ...share,
       members: told,
       ...(early === undefined ? {} : { early }),
     };
-    return flush(candidate.completion, call, { agreement: winner.confidence });
+    return flush(candidate.completion, call, agreed(share));
   }
   const what = "no answers could be compared, the medoid was taken";
   const central = candidates[medoid(candidates.map(({ text }) => text))];
@@ -107,14 +112,15 @@ async function* answer(mux: Mux, request: ChatRequest, call: Call): AsyncGenerat
   const validator = validatorOf(request);
   const rule = ruleOf(options, request);
   const isStrict = rule.kind !== "auto" && rule.kind !== "exact";
+  const stopping = consistencyStop(rule, members, call.marks);
   const assembled = await assemble(assembly, request, call, {
     validator,
     ...(isStrict && { unusable: (text) => (extractAnswer(text, rule) ? undefined : "it has no answer to count") }),
-    ...(options.stop === "settled" && { stop: consistencyStop(rule, members) }),
+    ...(options.stop === "settled" && { stop: stopping.stop }),
   });
   const { candidates, invalid } = assembled;
   if (candidates.length > 0) {
-    yield* settle(mux, rule, assembled, call);
+    yield* settle(mux, rule, { ...assembled, out: stopping.out(assembled.early) }, call);
     return;
   }
   if (validator === undefined || invalid === undefined) throw new GatewayError("internal", `${assembly.name} has no answers to settle.`);
@@ -133,6 +139,7 @@ async function* answer(mux: Mux, request: ChatRequest, call: Call): AsyncGenerat
  * beats both debate and a vote over all samples when one model is right and the others are wrong together. It does not when a model is sure
  * of what is wrong: then its weight does not count either, which breaks ties alone.
  *
+ * - The agreement that it tells is that share of the one who answers; samples that were not waited for count as against it.
  * - Samples that failed do not count. A member without most of its samples comes behind all others, because one answer always agrees with
  *   itself; the published form has no such rule.
  * - Prose that no two samples word alike is settled by its medoid, marked as degraded.

@@ -121,6 +121,7 @@ function planPluralism(given: Options, child: (node: Node) => Planned): Plan {
   quorumOf(given);
   checkOptions(given);
   const plan = planWritten(given, between(given, child), child);
+  if (given.mode === "steerable") return { ...plan, heeds: { metadata: [given.attributeKey] } };
   return given.mode === "distributional" && given.answer === "sampled" ? { ...plan, tail: "none" } : plan;
 }
 
@@ -132,8 +133,8 @@ function planPluralism(given: Options, child: (node: Node) => Planned): Plan {
  *   The attribute is `metadata.attribute` of the request, a field of the standard that clients may fill, else the config's; it is not passed on.
  *   A pick that can not be read, also when asked again: the first community, marked as degraded. A writer that fails: the picked comment.
  * - `distributional`: p(o) = sum of w_i p_i(o) over the sum of w_i, p_i(o) being the probability of the option's letter when the writer answers for
- *   community i: exp(log p) summed by letter at the first token that is one, made to add up to 1. Where no log-probabilities come, the choice
- *   counts whole; where none is told, all options count the same (marked); a community that can not be read is left out (marked). The shares stand
+ *   community i: exp(log p) summed by letter at the answer's first word, made to add up to 1. Where no log-probabilities come, or that word is
+ *   not the letter that it chooses, the choice counts whole; where none is told, all options count the same (marked); a community that can not be read is left out (marked). The shares stand
  *   in the extension. 2n calls and a drawn option, which a seed repeats, nothing streams; or 2n + 1 and the writer's words, which stream.
  *
  * Calls at worst count the second try of each pick and reading; a repair, where an answer does not satisfy its schema, is not counted. Pays for

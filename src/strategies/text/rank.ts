@@ -17,6 +17,9 @@ import { defineStrategy, node, OptionError, type BuildSite, type Node } from "..
 import * as shared from "../members.ts";
 import { buildTools, withTools } from "../tool-turns.ts";
 
+/** What a reader sees of each candidate. */
+const CANDIDATE_TOKENS = 4_000;
+
 const options = z.strictObject({
   members: shared.members,
   by: z
@@ -27,7 +30,11 @@ const options = z.strictObject({
   judge: shared.role.optional().describe("For `by: judge` and `by: pairwise`. Best one that is no member: it skips its own answer."),
   judgeReserves: z.array(shared.role).default([]).describe("Asked when the judge fails, in order."),
   reward: node.optional().describe("For `by: reward`: a model that scores documents."),
-  maxCandidateTokens: z.int().min(16).default(4_000).describe("What a reader is shown of each candidate at most; an estimate."),
+  maxCandidateTokens: z
+    .int()
+    .min(16)
+    .optional()
+    .describe(`What a reader is shown of each candidate at most, ${CANDIDATE_TOKENS} unless said; an estimate. Not for \`by: medoid\`.`),
   quorum: shared.quorum,
   onShort: shared.onShort,
   refusals: shared.refusals,
@@ -61,12 +68,15 @@ function judgesOf({ judge, judgeReserves }: Options): readonly shared.RoleOption
 }
 
 function check(own: Options): void {
-  const { by, judge, judgeReserves, members, reward } = own;
+  const { by, judge, judgeReserves, maxCandidateTokens, members, reward } = own;
   if (isJudged(own) && judge === undefined) throw new OptionError("judge", `\`by: ${by}\` needs one`);
   if (!isJudged(own) && judge !== undefined) throw new OptionError("judge", "goes with `by: judge` or `by: pairwise`");
   if (judge === undefined && judgeReserves.length > 0) throw new OptionError("judgeReserves", "goes with `judge`");
   if (by === "reward" && reward === undefined) throw new OptionError("reward", "`by: reward` needs one");
   if (by !== "reward" && reward !== undefined) throw new OptionError("reward", "goes with `by: reward`");
+  if (by === "medoid" && maxCandidateTokens !== undefined) {
+    throw new OptionError("maxCandidateTokens", "has no effect by medoid, where nobody reads the candidates; leave it out");
+  }
   if (by === "peers" && shared.countSeats(members) < 3)
     throw new OptionError("members", "`by: peers` needs three: of two nobody has answers to compare");
   quorumOf(own);
@@ -81,7 +91,7 @@ function buildJury(own: Options, seating: Seating, site: BuildSite): Jury {
 }
 
 function buildWay(own: Options, seating: Seating, site: BuildSite): Way {
-  const { by, maxCandidateTokens: maxTokens } = own;
+  const { by, maxCandidateTokens: maxTokens = CANDIDATE_TOKENS } = own;
   const putting = (name: string): Putting => ({
     prompt: shared.promptOf(site, name, ["candidates"], ["nonce", "form"]),
     maxTokens,

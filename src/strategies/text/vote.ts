@@ -10,10 +10,11 @@ import { extractAnswer, type AnswerRule } from "../../panel/answers/answers.ts";
 import { assemble, type Assembled, type Assembly } from "../../panel/assemble.ts";
 import { stopRule } from "../../panel/voting/ballots.ts";
 import { elect, type ElectionRules, type Outcome } from "../../panel/voting/election.ts";
-import { flush } from "../../panel/flush.ts";
+import { agreed, flush } from "../../panel/flush.ts";
 import { asksJson } from "../../panel/json-format.ts";
 import type { Sitting } from "../../panel/judging/judge.ts";
 import { compareMeanings } from "../../panel/voting/meaning.ts";
+import type { Outstanding, Stopping } from "../../panel/voting/outstanding.ts";
 import { panel } from "../../panel/panel.ts";
 import { openPatience } from "../../panel/patience.ts";
 import { isPattern } from "../../panel/pattern.ts";
@@ -29,6 +30,8 @@ import { buildTools, withTools } from "../tool-turns.ts";
 
 /** Samples of `model` when the config does not say. */
 const SAMPLES = 5;
+/** What a client reads where the members agree too little and the config does not say. */
+const ABSTENTION = "I am not sure about the answer.";
 
 const options = z.strictObject({
   members: shared.members.optional(),
@@ -49,7 +52,9 @@ const options = z.strictObject({
   json: z
     .enum(["whole", "fields"])
     .default("whole")
-    .describe("Whether JSON answers are compared whole or settled field by field, which waits for all."),
+    .describe(
+      "Whether JSON answers are compared whole or settled field by field, which waits for all. For `answer: auto`, `json` or `semantic`.",
+    ),
   stop: z
     .enum(["unassailable", "beta", "none"])
     .default("unassailable")
@@ -61,7 +66,7 @@ const options = z.strictObject({
     .optional()
     .describe("A file of weights learned from history, instead of the members' own; relative to the config file."),
   abstainBelow: z.number().min(0).max(1).optional().describe("Say `abstainText` instead of an answer with less agreement than this."),
-  abstainText: z.string().min(1).default("I am not sure about the answer."),
+  abstainText: z.string().min(1).optional().describe(`For \`abstainBelow\`: "${ABSTENTION}" unless said.`),
   quorum: shared.quorum,
   onShort: shared.onShort,
   refusals: shared.refusals,
@@ -92,6 +97,7 @@ function checked(options: Options): { readonly list: readonly shared.MemberOptio
   const fault = comparisonFault(options);
   if (fault !== undefined) throw new OptionError("pattern", fault);
   checkSettling(options, shared.countSeats(list));
+  checkUsed(options);
   if (options.answer === "semantic" && stop === "beta")
     throw new OptionError("stop", "`beta` counts equal wordings; with `answer: semantic` use `unassailable`");
   if (options.weights !== undefined) checkUnweighed(list);
@@ -100,6 +106,13 @@ function checked(options: Options): { readonly list: readonly shared.MemberOptio
   }
   const seats = shared.countSeats(list);
   return { list, quorum: shared.quorumOf(options.quorum, seats, majority(seats)) };
+}
+
+/** What would be read by nobody. */
+function checkUsed({ abstainBelow, abstainText, answer, json }: Options): void {
+  if (abstainText !== undefined && abstainBelow === undefined) throw new OptionError("abstainText", "goes with `abstainBelow`");
+  if (json === "whole" || answer === "auto" || answer === "json" || answer === "semantic") return;
+  throw new OptionError("json", `\`fields\` is for JSON answers; with \`answer: ${answer}\` leave it out, or use \`answer: json\``);
 }
 
 /** Two sources of weights would contradict each other. */
@@ -136,13 +149,14 @@ function isStrict({ kind }: AnswerRule): boolean {
 
 /** Notes what was decided, and that it was decided by less than the config asks for. */
 function record({ assembly, options }: Vote, outcome: Outcome, assembled: Assembled, call: Call): void {
-  const { winner, votes, agreement, counted, by } = outcome;
+  const { winner, votes, agreement, atMost, counted, by } = outcome;
   const { early, candidates } = assembled;
   const { min } = assembly.quorum;
   call.span.decision = {
     ...call.span.decision,
     votes,
     agreement,
+    ...(atMost === undefined ? {} : { atMost }),
     by,
     ...(winner === undefined ? {} : { winner }),
     ...(early === undefined ? {} : { early }),
@@ -154,11 +168,11 @@ function record({ assembly, options }: Vote, outcome: Outcome, assembled: Assemb
 }
 
 /** When the votes that are out need not be waited for; undefined where all count. */
-function stopOf({ options, assembly }: Vote, rule: AnswerRule): Parameters<typeof assemble>[3]["stop"] {
-  const { stop: by, abstainBelow: agreement = 0 } = options;
-  return by === "none" || merges(options, rule)
-    ? undefined
-    : stopRule({ by, agreement, merges: rule.kind === "semantic" }, rule, assembly.seating);
+function stopOf({ options, assembly }: Vote, rule: AnswerRule, { marks = [] }: Call): Stopping<Outstanding> | undefined {
+  const { stop: by, abstainBelow } = options;
+  if (by === "none" || merges(options, rule)) return undefined;
+  const all = abstainBelow === undefined ? marks : [...marks, abstainBelow];
+  return stopRule({ by, marks: all, merges: rule.kind === "semantic" }, rule, assembly.seating);
 }
 
 /** What the candidates come to; undefined when there is none. */
@@ -178,22 +192,23 @@ async function* hold(vote: Vote, request: ChatRequest, call: Call): AsyncGenerat
   using patience = openPatience(call, assembly.quorum.deadlineMs);
   const validator = validatorOf(request);
   const rule = ruleFor(options, request);
-  const stop = stopOf(vote, rule);
+  const stopping = stopOf(vote, rule, call);
   const assembled = await assemble(assembly, request, call, {
     validator,
     ...(isStrict(rule) && { unusable: (text) => (extractAnswer(text, rule) ? undefined : "it has no answer to count") }),
-    ...(stop && { stop }),
+    ...(stopping && { stop: stopping.stop }),
   });
-  const { invalid } = assembled;
-  const outcome = await count(vote, { rule, json: options.json, validator }, assembled, { request, call, signal: patience.signal });
+  const { early, invalid } = assembled;
+  const rules: ElectionRules = { rule, json: options.json, validator, out: stopping?.out(early) };
+  const outcome = await count(vote, rules, assembled, { request, call, signal: patience.signal });
   if (outcome !== undefined) {
     record(vote, outcome, assembled, call);
     const { agreement, completion } = outcome;
-    const { abstainBelow, abstainText: text } = options;
+    const { abstainBelow, abstainText: text = ABSTENTION } = options;
     if (abstainBelow !== undefined && agreement < abstainBelow) {
       const why = `the members agree too little (${agreement.toFixed(2)})`;
       yield* abstain({ name: assembly.name, text, by: "agreement", why }, request, call);
-    } else yield* flush(completion, call, { agreement });
+    } else yield* flush(completion, call, agreed(outcome));
     return;
   }
   if (validator === undefined || invalid === undefined) throw new GatewayError("internal", `${assembly.name} has no answers to settle.`);
@@ -224,6 +239,9 @@ function weighed({ weights: path }: Options, seating: Seating, site: BuildSite):
  * Cost: one call a seat, at once, so depth 1; those that no longer matter are cut. One more, a repair, which the plan does not count, where
  * no answer satisfies a schema. Nothing streams: the winner goes out in one go. Prose that no two members word alike is settled by its
  * medoid, marked as degraded.
+ *
+ * Where votes were not waited for, the agreement that it tells is what it is at least. Where somebody above compares it with a share, it does
+ * not stop before it is sure on which side it is.
  *
  * - `answer: semantic`: wordings that differ are compared by one call of an `embedder`, or by a `judge` who is asked of every two, n(n-1)/2
  *   calls at most and none when all agree. Groups form by average linkage in the order of the wordings, not of the seats or of arrival.

@@ -86,4 +86,5 @@ test("a failure inside an answer has the same code, and no status", () => {
     "up/c refused the gateway's credentials in the middle of its answer",
   );
   expect(inbandError("up/c", error("new_error", "x")).code).toBe("upstream_error");
+  expect(inbandError("up/c", error("api_error", "no way to gpu-7.acme.com")).wire.message).toBe("no way to [address]");
 });

@@ -105,7 +105,7 @@ describe("a leg that is cut", () => {
 });
 
 test.each<readonly [string, Script, string]>([
-  ["a page of HTML", html(200), "upstream_error"],
+  ["a page of HTML", html(200), "upstream_protocol"],
   ["a page with a status", html(503), "upstream_overloaded"],
   ["text", json(200, "hello"), "upstream_protocol"],
   ["another API's answer", json(200, { choices: [] }), "upstream_protocol"],

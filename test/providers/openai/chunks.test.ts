@@ -20,7 +20,7 @@ interface Read {
 /** Reads pieces of a stream as a leaf does, to its end. */
 function readAll(pieces: readonly (string | Uint8Array)[], wantsUsage = false): Read {
   const reader = new ChunkReader({ identity, upstream: "up/a", wantsUsage, wallMs: () => 0 });
-  const events = new SseReader();
+  const events = new SseReader("up/a");
   let bytes = "";
   const deltas: Delta[] = [];
   const take = (batch: ReturnType<ChunkReader["read"]>) => {
@@ -224,7 +224,7 @@ describe("ChunkReader", () => {
   });
 
   test("an event with a name is never taken for one that repeats", () => {
-    const reader = new SseReader();
+    const reader = new SseReader("up/a");
     reader.push("event: error\n");
     expect(reader.next()).toBeUndefined();
     reader.push('data: {"t":"a"}\n\n');
@@ -236,7 +236,7 @@ describe("ChunkReader", () => {
     const error = frame({ error: { message: "boom" } });
     const told = (pieces: readonly string[]) => {
       const reader = new ChunkReader({ identity, upstream: "up/a", wantsUsage: false, wallMs: () => 0 });
-      const events = new SseReader();
+      const events = new SseReader("up/a");
       const batches: number[] = [];
       try {
         for (const piece of pieces) {

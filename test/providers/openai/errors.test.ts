@@ -39,6 +39,12 @@ describe("refusalError", () => {
     expect(refused(401, { error: fields }).wire).toMatchObject({ code: "upstream_auth" });
   });
 
+  test("a model that the upstream does not know is the request's model", () => {
+    const body = { error: { message: "no such model", param: null } };
+    for (const { wire } of [refused(404, body), inbandError("up/a", { error: { ...body.error, code: 404 } }, wallMs)])
+      expect(wire).toMatchObject({ param: "model", code: "model_not_found" });
+  });
+
   test("never tells addresses, keys or markup", () => {
     const message = "<b>Bad</b> key sk-abcdefgh1234 at https://10.0.0.7:8000/v1, Bearer abcdefghijk, AIzaSyA1234567890";
     for (const status of [400, 429, 500, 503]) {
@@ -86,13 +92,31 @@ test.each([
   ["dial db.internal.example:5432 failed", "dial [address] failed"],
   ["dial localhost:8080 failed", "dial [address] failed"],
   ["dial [2001:db8::1]:443 failed", "dial [address] failed"],
+  ["dial secret-host.internal failed", "dial [address] failed"],
+  ["dial a.svc.cluster.local. No", "dial [address]. No"],
 ])("cleanMessage tells no host: %j", (given, wanted) => {
   expect(cleanMessage(given)).toBe(wanted);
 });
 
+test.each([
+  ["inner fail at gpu-7.acme.com", "inner fail at [address]"],
+  ["no route to (acme.ai), tried box.rack2.acme", "no route to ([address]), tried [address]"],
+  ["connect ECONNREFUSED gpu-7:8000", "connect ECONNREFUSED [address]"],
+  ["torch.cuda.OutOfMemoryError: tried 2.5 GiB at step 12:30 of v1.2.3. Sorry", undefined],
+])("an upstream's own failure is told without hosts: %j", (message, wanted = message) => {
+  const body = { error: { message, type: "server_error" } };
+  for (const { wire, message } of [refused(500, body), refused(503, body), inbandError("up/a", body, wallMs)]) {
+    expect(wire.message).toContain(wanted);
+    expect(message).toContain(wanted);
+  }
+  // Of the request's own fault every word counts.
+  const field = `messages.0.content.text is wrong: ${message}`;
+  expect(refused(400, { error: { message: field } }).wire.message).toBe(field);
+});
+
 test("cleanMessage is quick with what was made to be slow", () => {
   const startMs = performance.now();
-  for (const piece of ["<", "a.", "a", "[", "Bearer ", "a-", ":"]) cleanMessage(piece.repeat(500_000));
+  for (const piece of ["<", "a.", "a", "[", "Bearer ", "a-", ":", "a.a-"]) refused(500, { error: { message: piece.repeat(500_000) } });
   expect(performance.now() - startMs).toBeLessThan(500);
 });
 

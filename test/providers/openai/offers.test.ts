@@ -129,7 +129,7 @@ describe("an embedder", () => {
     [json(404, errorJson("no such model")), "upstream_model_not_found"],
     [json(503, errorJson("loading")), "upstream_overloaded"],
     [json(200, errorJson("boom", { type: "server_error" })), "upstream_error"],
-    [html(200), "upstream_error"],
+    [html(200), "upstream_protocol"],
     [answer({ headers: { "content-type": "application/json" }, writes: ['{"data":['], ending: "reset" }), "upstream_unreachable"],
   ])("fails as a chat leaf does: %#", async ([script, code]) => {
     expect((await failure(embed(await start({ e5: script }), ["a"]))).code).toBe(code);

@@ -115,10 +115,10 @@ describe("balance", () => {
   });
 
   test("refuses to ask more members than there are", () => {
-    const refused: unknown = expect.objectContaining({ name: "OptionError", at: "failover" });
+    const refused = expect.objectContaining({ name: "OptionError", at: "failover" }) as Error;
     const node: Node = { kind: "balance", members: ["a", "b"], failover: 2 };
-    expect(() => planNode(node, strategies)).toThrow(refused as Error);
-    expect(() => buildNode(node, (name) => new FakeModel(name), strategies)).toThrow(refused as Error);
+    expect(() => planNode(node, strategies)).toThrow(refused);
+    expect(() => buildNode(node, (name) => new FakeModel(name), strategies)).toThrow(refused);
     expect(() => planNode({ ...node, members: ["a"], failover: 1 }, strategies)).toThrow("leave it out");
   });
 

@@ -253,13 +253,14 @@ describe("the plan", () => {
 });
 
 describe("learned thresholds", () => {
+  const grader = { by: "judge", maxAnswerTokens: 4000, judge: "j" };
   const table = (more: object = {}) => ({
-    version: 1,
+    version: 2,
     kind: "cascade-thresholds",
     for: ["a", "b", "c"],
     thresholds: [
       { gate: { by: "logprob", measure: "mean" }, min: -0.5 },
-      { gate: { by: "judge" }, min: 8 },
+      { gate: grader, min: 8 },
     ],
     ...more,
   });
@@ -296,13 +297,17 @@ describe("learned thresholds", () => {
   test.for<readonly [string, unknown, string]>([
     ["no JSON", "{", "thresholds: t.json is not JSON"],
     ["another kind of file", table({ kind: "vote-weights" }), "thresholds: t.json is no table of thresholds (kind)"],
-    ["another version", table({ version: 2 }), "thresholds: t.json is no table of thresholds (version)"],
+    ["another version", table({ version: 3 }), "thresholds: t.json is no table of thresholds (version)"],
+    ["an old version", table({ version: 1 }), "thresholds: t.json is of version 1, which does not say for certain what it was made for; learn it anew for this cascade"],
     ["other members", table({ for: ["a", "x", "c"] }), "was made for other members: a, x, c; these are a, b, c; learn it anew"],
-    ["other gates", table({ thresholds: [{ gate: { by: "quantile" }, min: -1 }, { gate: { by: "judge" }, min: 8 }] }), "another gate in step 1: its by"],
-    ["another measure", table({ thresholds: [{ gate: { by: "logprob", measure: "p10" }, min: -1 }, { gate: { by: "judge" }, min: 8 }] }), 'its measure was "p10", here it is "mean"'],
-    ["too few", table({ thresholds: [{ gate: { by: "logprob" }, min: -1 }] }), "has 1 thresholds for 2 gates"],
-    ["a threshold off the scale", table({ thresholds: [{ gate: { by: "logprob" }, min: 1 }, { gate: { by: "judge" }, min: 8 }] }), "has 1 for step 1"],
-    ["a missing one", table({ thresholds: [{ gate: { by: "logprob" } }, { gate: { by: "judge" }, min: 8 }] }), "steps[0].accept.min: needs a number"],
+    ["other gates", table({ thresholds: [{ gate: { by: "quantile" }, min: -1 }, { gate: grader, min: 8 }] }), "another gate in step 1: its by"],
+    ["another measure", table({ thresholds: [{ gate: { by: "logprob", measure: "p10" }, min: -1 }, { gate: grader, min: 8 }] }), 'its measure was "p10", here it is "mean"'],
+    ["no measure", table({ thresholds: [{ gate: { by: "logprob" }, min: -1 }, { gate: grader, min: 8 }] }), 'step 1: its measure was nothing, here it is "mean"'],
+    ["any judge", table({ thresholds: [{ gate: { by: "logprob", measure: "mean" }, min: -1 }, { gate: { by: "judge" }, min: 8 }] }), 'step 2: its maxAnswerTokens was nothing'],
+    ["another judge", table({ thresholds: [{ gate: { by: "logprob", measure: "mean" }, min: -1 }, { gate: { ...grader, judge: "k" }, min: 8 }] }), 'step 2: its judge was "k", here it is "j"'],
+    ["too few", table({ thresholds: [{ gate: { by: "logprob", measure: "mean" }, min: -1 }] }), "has 1 thresholds for 2 gates"],
+    ["a threshold off the scale", table({ thresholds: [{ gate: { by: "logprob", measure: "mean" }, min: 1 }, { gate: grader, min: 8 }] }), "has 1 for step 1"],
+    ["a missing one", table({ thresholds: [{ gate: { by: "logprob", measure: "mean" } }, { gate: grader, min: 8 }] }), "steps[0].accept.min: needs a number"],
   ])("that were made for %s fail the boot", ([, file, message]) => expect(problem(file)).toContain(message)); // prettier-ignore
 
   test("come from one place: a file, or the gate", () => {

@@ -271,12 +271,11 @@ describe("the options of a race", () => {
     expect(() => buildNode({ kind: "race", members: ["a", "b"] }, (name) => new FakeModel(name), strategies)).toThrow("staggerMs");
   });
 
-  test("are planned as all at worst, and as deep as one where a time starts the next", () => {
+  test("are planned as all at worst, one after another unless all start at once: who fails starts the next before its time", () => {
     const plan = (node: object) => planNode({ kind: "race", members: ["a", "b", "c"], ...node }, strategies).plan;
-    expect(plan({ staggerMs: 500 })).toMatchObject({ calls: [1, 3], depth: 1, tail: "a or b or c" });
+    expect(plan({ staggerMs: 500 })).toMatchObject({ calls: [1, 3], depth: 3, tail: "a or b or c" });
     expect(plan({ staggerMs: 0 })).toMatchObject({ calls: [3, 3], depth: 1 });
-    // An unknown p90 starts nobody: each may come after the one before has failed.
     expect(plan({ p90: true })).toMatchObject({ calls: [1, 3], depth: 3 });
-    expect(plan({ p90: true, staggerMs: 500 })).toMatchObject({ depth: 1 });
+    expect(plan({ p90: true, staggerMs: 500 })).toMatchObject({ depth: 3 });
   });
 });

@@ -369,7 +369,7 @@ describe("by embedding", () => {
   });
 
   test("clusters rank the members where the question falls", async () => {
-    const route = new Routing({ ...options, method: "clusters", clusters: 2 });
+    const route = new Routing({ ...options, k: undefined, method: "clusters", clusters: 2 });
     expect((await route.ask(user("write a poem about the moon"))).text).toBe("from b");
     expect((await route.ask(user("compute the sum of numbers"))).text).toBe("from a");
   });
@@ -494,6 +494,7 @@ describe("by a learned table", () => {
     ],
     ["another version", { ...table, version: 2 }, "table", /no router table of version 1: version/],
     ["other sizes", { ...table, projection: [one(0)] }, "table", /2 numbers, the projection 1 rows/],
+    ["numbers beyond 32 bits", { ...table, projection: [[1e300, ...one(0).slice(1)], one(15)] }, "table", /32-bit/],
     ["a short row", { ...table, projection: [one(0), [1]] }, "table", /row of the projection has 1 numbers, an embedding 16/],
     ["no sample", { ...table, winRates: [] }, "strongShare", /no sample/],
   ])("does not start with a table of %s", ([, content, at, message]) => {

@@ -223,7 +223,7 @@ describe("early stop", () => {
           );
           return [first?.member.name, first?.ballot?.key];
         };
-        const stop = consistencyStop(rule, members);
+        const { stop } = consistencyStop(rule, members);
         const arrived: Weighed[] = [];
         const whole = answers.flatMap((answer, seat) => (seat < next && answer !== null ? [candidate(seat, answer)] : []));
         for (const seat of order) {

@@ -498,7 +498,11 @@ test.each<readonly [string, Node, string]>([
   ["reserves without a judge", { kind: "rank", members: ["a", "b"], by: "medoid", judgeReserves: ["c"] }, "judgeReserves"],
   ["no reward model", { kind: "rank", members: ["a", "b"], by: "reward" }, "reward"],
   ["a reward model beside a judge", { kind: "rank", members: ["a", "b"], by: "judge", judge: "c", reward: "c" }, "reward"],
-  ["a bound on what readers see where nobody reads", { kind: "rank", members: ["a", "b"], by: "medoid", maxCandidateTokens: 100 }, "maxCandidateTokens"],
+  [
+    "a bound on what readers see where nobody reads",
+    { kind: "rank", members: ["a", "b"], by: "medoid", maxCandidateTokens: 100 },
+    "maxCandidateTokens",
+  ],
   ["two peers", { kind: "rank", members: ["a", "b"], by: "peers" }, "members"],
   ["a quorum above the seats", { kind: "rank", members: ["a", "b"], by: "medoid", quorum: { min: 3 } }, "quorum.min"],
 ])("is refused at boot with %s", (_, node, at) => {

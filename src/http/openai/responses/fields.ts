@@ -1,4 +1,5 @@
 import { wrongField } from "../check.ts";
+import { whyNoText } from "../fail.ts";
 import { invalid, isObject, quoted, unsupported, type Json } from "./json.ts";
 
 /**
@@ -104,7 +105,7 @@ function checkReasoning(reasoning: unknown): void {
 /** Checks what only this API has; what a chat has too is checked in the chat. Throws with the name of the field. */
 export function checkFields(body: Json): void {
   const { model, input, stream, stream_options: options, truncation } = body;
-  if (typeof model !== "string" || model === "") invalid("model", "it is required");
+  if (typeof model !== "string" || model === "") invalid("model", whyNoText(model));
   for (const key in body) {
     const value = body[key];
     if (value === undefined || value === null) continue;
