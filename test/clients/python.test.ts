@@ -201,7 +201,9 @@ describePython("Python clients", () => {
         expect(stalled).toHaveLength(leaves.length);
         const closes = await Promise.all(stalled.map(({ closed }) => closed));
         expect(closes.map(({ complete }) => complete)).toEqual(leaves.map(() => false));
-        const spans = leaves.map((leave, index) => [(of(leave).leftMs ?? NaN) - performance.timeOrigin, closes[index]?.atMs ?? NaN] as const);
+        const spans = leaves.map(
+          (leave, index) => [(of(leave).leftMs ?? NaN) - performance.timeOrigin, closes[index]?.atMs ?? NaN] as const,
+        );
         // Two processes, two readings of the clock.
         for (const [leftMs, closedMs] of spans) expect(closedMs - leftMs).toBeGreaterThan(-10);
         expect(Math.min(...spans.map(([leftMs, closedMs]) => clock.between(leftMs, closedMs)))).toBeLessThan(100);

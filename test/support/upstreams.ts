@@ -1,6 +1,6 @@
 /** Scripted models as a provider of the real catalog, which write down what each upstream call was and what it should be billed. */
 import * as z from "zod";
-import { promptTokens } from "../../src/catalog/estimate.ts";
+import { promptTokens, readTokens } from "../../src/catalog/estimate.ts";
 import type { Call } from "../../src/model/call.ts";
 import { collect } from "../../src/model/collect.ts";
 import { GatewayError } from "../../src/model/errors.ts";
@@ -73,7 +73,7 @@ class Under {
     this.leg.status = error === undefined || signal.aborted ? "cancelled" : "failed";
     if (this.leg.span.usage) return;
     const refused = error instanceof GatewayError && !signal.aborted && (error.details.upstreamStatus ?? 0) >= 400;
-    this.leg.usage = refused ? nothing : { promptTokens: promptTokens(this.#request), completionTokens: 0 };
+    this.leg.usage = refused ? nothing : { promptTokens: readTokens(this.#request), completionTokens: 0 };
   }
 }
 

@@ -48,11 +48,7 @@ const step = z.strictObject(
 );
 
 const options = z.strictObject({
-  steps: z
-    .array(step)
-    .min(2)
-    .superRefine(checkGates)
-    .describe("From cheap to strong; each but the last says when its answer is accepted."),
+  steps: z.array(step).min(2).superRefine(checkGates).describe("From cheap to strong; each but the last says when its answer is accepted."),
   thresholds: z.string().min(1).optional().describe("A file of learned thresholds, which takes the place of every `min`."),
   tools: ownerTools,
 });
