@@ -1,7 +1,10 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
+    // By default one core is left for a watching developer, which is half of a small machine.
+    maxWorkers: availableParallelism(),
     include: ["test/**/*.test.ts"],
     // Upper bounds for a busy machine with two cores; no test waits for them.
     testTimeout: 60_000,

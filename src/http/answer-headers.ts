@@ -25,9 +25,10 @@ export function decimal(usd: number): string {
   return `${whole}.${String(rest).padStart(digits, "0")}`;
 }
 
-/** US dollars as a plain decimal. */
-export function usd(call: Call): string {
-  return decimal(call.ledger.cost().usd);
+/** US dollars of all calls whose price is known, as a plain decimal; undefined where none is: what nobody knows is not zero. */
+export function usd({ ledger }: Call): string | undefined {
+  const { legs } = ledger;
+  return legs.length > 0 && legs.every((leg) => leg.usd === undefined) ? undefined : decimal(ledger.cost().usd);
 }
 
 /** Why the answer is of a lower kind than configured, each reason once; undefined where it is not. */
@@ -35,10 +36,12 @@ function degradedLine({ trace: { degraded } }: Call): string | undefined {
   return degraded.length === 0 ? undefined : oneLine([...new Set(degraded)].join("; "), MOST_TOLD);
 }
 
-/** What is known of a stream only at its end, for a comment. */
+/** What is known of a stream only at its end, as a comment with its blank line; empty where there is nothing to tell. */
 export function lastWords(call: Call): string {
+  const cost = usd(call);
   const degraded = degradedLine(call);
-  return `chorale cost-usd=${usd(call)}${degraded === undefined ? "" : ` degraded=${degraded}`}`;
+  if (cost === undefined && degraded === undefined) return "";
+  return `: chorale${cost === undefined ? "" : ` cost-usd=${cost}`}${degraded === undefined ? "" : ` degraded=${degraded}`}\n\n`;
 }
 
 /** What is known of an answer when its head goes out. */

@@ -146,7 +146,7 @@ class ResponseTeller implements Teller {
   async finish(event: FinishEvent): Promise<void> {
     const { end, frames } = this.#frames.close();
     const response = await this.#ending.response(this.#frames.output, end, event.usage);
-    this.#sse.end(`${frames}: ${lastWords(this.#call)}\n\n${this.#frames.last(response, end)}`);
+    this.#sse.end(`${frames}${lastWords(this.#call)}${this.#frames.last(response, end)}`);
   }
 
   fail(error: GatewayError): void {

@@ -38,7 +38,9 @@ export function sendWhole(
   let length = 0;
   for (const piece of pieces) length += piece.length;
   const headers = ["content-type", "application/json", "content-length", String(length), ...entered.headers, ...answerHeaders(call, entry)];
-  headers.push("x-chorale-cost-usd", usd(call), "server-timing", `total;dur=${Math.round(call.clock.now() - entered.startMs)}`);
+  const cost = usd(call);
+  if (cost !== undefined) headers.push("x-chorale-cost-usd", cost);
+  headers.push("server-timing", `total;dur=${Math.round(call.clock.now() - entered.startMs)}`);
   if (reply.destroyed) throw new GatewayError("client_closed", "The client closed the connection.");
   reply.writeHead(200, headers);
   for (let index = 0; index < pieces.length - 1; index += 1) reply.write(pieces[index], "latin1");

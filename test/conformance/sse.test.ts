@@ -176,10 +176,10 @@ test("an event stream ends once, and nothing comes after its end", async () => {
     const { signal } = new AbortController();
     using out = new SseResponse(raw, { head: () => [], clock: systemClock, signal, heartbeatMs: 1000, heartbeat: undefined });
     void out.write("data: 1\n\n");
-    out.done(undefined);
+    out.done("");
     expect(out.write("data: 2\n\n")).toBeUndefined();
     out.fail({ message: "late", type: "api_error", param: null, code: null });
-    out.done(undefined);
+    out.done("");
   });
   onTestFinished(() => void server.close());
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

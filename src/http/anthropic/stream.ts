@@ -46,7 +46,7 @@ export class MessageFrames {
     return this.#taken();
   }
 
-  /** The last events of a message that is whole; `comment` is one line of plain ASCII. */
+  /** The last events of a message that is whole; `comment` stands before the last, with its blank line. */
   finish(usage: Usage | undefined, extension: unknown, comment: string): string {
     const ending = this.#content.finish();
     const rest = this.#taken();
@@ -55,7 +55,7 @@ export class MessageFrames {
       usage: messageUsage(usage),
       ...(extension === undefined ? {} : { chorale: extension }),
     });
-    return `${rest}${told}: ${comment}\n\n${eventFrame("message_stop")}`;
+    return `${rest}${told}${comment}${eventFrame("message_stop")}`;
   }
 
   #taken(): string {

@@ -80,9 +80,9 @@ export class SseResponse implements Disposable {
     this.#close(last);
   }
 
-  /** `[DONE]` and the end. `comment` tells what was known only now. */
-  done(comment: string | undefined): void {
-    this.#close(`${comment === undefined ? "" : `: ${comment}\n\n`}data: [DONE]\n\n`);
+  /** `[DONE]` and the end. `comment` tells what was known only now, with its blank line; empty for nothing. */
+  done(comment: string): void {
+    this.#close(`${comment}data: [DONE]\n\n`);
   }
 
   [Symbol.dispose](): void {

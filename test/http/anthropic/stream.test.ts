@@ -51,7 +51,8 @@ test("a text is one block, and its events carry what the API's do", async () => 
     },
     { type: "message_stop" },
   ]);
-  expect(text).toMatch(/\n\n: chorale cost-usd=\S+\n\nevent: message_stop\n/);
+  // Nobody knows what it cost.
+  expect(text).not.toContain("cost-usd");
   expect(text).not.toContain("[DONE]");
 });
 
