@@ -17,15 +17,20 @@ function stateOf({ mtimeMs, ino, size, nlink }: Stats): string | undefined {
  */
 export function watchConfig(path: string, onChange: () => void, intervalMs = 1000): Watch {
   let known: string | undefined;
+  const current = () => {
+    const stats = statSync(path, { throwIfNoEntry: false });
+    return stats && stateOf(stats);
+  };
   const listener = (now: Stats, before: Stats) => {
     const state = stateOf(now);
-    if (state !== undefined && state !== stateOf(before) && state !== known) onChange();
+    if (state === undefined || state === stateOf(before)) return;
+    // Asked anew: what comes here may be older than what was read since.
+    if (known === undefined || current() !== known) onChange();
   };
   watchFile(path, { interval: intervalMs, persistent: false }, listener);
   return {
     seen: () => {
-      const stats = statSync(path, { throwIfNoEntry: false });
-      known = stats && stateOf(stats);
+      known = current();
     },
     close: () => unwatchFile(path, listener),
   };

@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import { expect, onTestFinished, test } from "vitest";
 import { events, messages, startPair } from "../support/gateway.ts";
 import { accumulate, validateError, validateStream } from "../support/stream-validator.ts";

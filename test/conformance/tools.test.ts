@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import type { RunnableToolFunctionWithParse } from "openai/lib/RunnableFunction";
 import { expect, onTestFinished, test } from "vitest";
 import { messages, startPair } from "../support/gateway.ts";

@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hostile, mutated, pathsOf } from "../support/mutation.ts";
 import { modelsOf, routes, startFuzzed, type Fuzzed, type Route } from "./routes.ts";

@@ -1,5 +1,5 @@
 import { createParser } from "eventsource-parser";
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import { expect, onTestFinished, test } from "vitest";
 import { SseReader } from "../../src/upstream/sse.ts";
 import { startPair } from "../support/gateway.ts";

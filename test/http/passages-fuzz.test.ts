@@ -1,5 +1,5 @@
 /** Whatever a client or a server sends to an endpoint beside chat, nobody sees a fault of the gateway's own. */
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import { expect, onTestFinished, test } from "vitest";
 import { readPieces, startPair } from "../support/gateway.ts";
 import { hostile, mutated, pathsOf } from "../support/mutation.ts";

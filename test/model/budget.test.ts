@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import { expect, test } from "vitest";
 import { type Budget, openBudget, type Reservation, unbounded, type Worst } from "../../src/model/budget.ts";
 import type { GatewayError } from "../../src/model/errors.ts";

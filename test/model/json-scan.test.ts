@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import { describe, expect, test } from "vitest";
 import { closingQuote, scanJsonObject } from "../../src/model/json-scan.ts";
 import { jsonObject } from "../support/json.ts";

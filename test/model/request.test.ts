@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import { describe, expect, test } from "vitest";
 import { change, type ChatBody, chatRequest, type ChatRequest, ownRequest, readSource, requestBytes } from "../../src/model/request.ts";
 import { jsonObject } from "../support/json.ts";

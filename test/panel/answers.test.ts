@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import { describe, expect, test } from "vitest";
 import { type AnswerKind, type AnswerRule, extractAnswer, resolveAuto } from "../../src/panel/answers/answers.ts";
 

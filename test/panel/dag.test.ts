@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import { describe, expect, test } from "vitest";
 import { runDag, type Made } from "../../src/panel/team/dag-run.ts";
 import { costOfDag, toDag, type Dag, type DagNode } from "../../src/panel/team/dag.ts";

@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import { describe, expect, test } from "vitest";
 import type { Completion } from "../../src/model/completion.ts";
 import type { Weighed } from "../../src/panel/assemble.ts";

@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import { describe, expect, test } from "vitest";
 import { batch, Flag, type BatchEvent, type Delta, type ModelEvent } from "../../src/model/events.ts";
 import type { Message } from "../../src/model/request.ts";

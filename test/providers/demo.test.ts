@@ -1,5 +1,5 @@
 import { Validator, type Schema } from "@cfworker/json-schema";
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import { describe, expect, test } from "vitest";
 import type { Call } from "../../src/model/call.ts";
 import { collect } from "../../src/model/collect.ts";

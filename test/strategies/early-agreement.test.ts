@@ -1,5 +1,5 @@
 /** What is told of an agreement when the last votes were not waited for, and what those who read it make of that. */
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import { describe, expect, test } from "vitest";
 import type { Call } from "../../src/model/call.ts";
 import { GatewayError } from "../../src/model/errors.ts";

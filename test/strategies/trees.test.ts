@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import { unbounded, type BudgetLimits } from "../../src/model/budget.ts";

@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "./properties.ts";
 
 /** A JSON object as somebody may have written it: the text of each member, and the whole. */
 export interface WrittenObject {

@@ -1,5 +1,5 @@
 import { getEventListeners } from "node:events";
-import * as fc from "fast-check";
+import * as fc from "./properties.ts";
 import { describe, expect, test } from "vitest";
 import type { Call, Delivery } from "../../src/model/call.ts";
 import { type ErrorCode, GatewayError } from "../../src/model/errors.ts";

@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import * as fc from "fast-check";
+import * as fc from "./properties.ts";
 import { buildCatalog } from "../../src/catalog/build.ts";
 import type { Entry } from "../../src/catalog/catalog.ts";
 import { ConfigError } from "../../src/config/config-error.ts";

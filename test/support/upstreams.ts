@@ -141,7 +141,8 @@ export class Upstreams {
           error = thrown;
           throw thrown;
         } finally {
-          if (under.leg.status !== "ok") under.cut(error, call);
+          // Told one turn of the queue later, when the catalog is: an abort that comes between the two wins there and here.
+          if (under.leg.status !== "ok") queueMicrotask(() => under.cut(error, call));
         }
       },
     };

@@ -1,5 +1,5 @@
 import { createParser } from "eventsource-parser";
-import * as fc from "fast-check";
+import * as fc from "../support/properties.ts";
 import { describe, expect, test } from "vitest";
 import { SseReader, type SseEvent } from "../../src/upstream/sse.ts";
 

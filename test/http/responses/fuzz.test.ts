@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../../support/properties.ts";
 import { expect, test } from "vitest";
 import { validateError } from "../../support/stream-validator.ts";
 import { chunkStream, sse } from "../../support/upstream.ts";

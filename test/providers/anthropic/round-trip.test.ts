@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../../support/properties.ts";
 import { expect, test } from "vitest";
 import type { ChatBody } from "../../../src/model/request.ts";
 import { readAnswer } from "../../../src/providers/anthropic/answer.ts";

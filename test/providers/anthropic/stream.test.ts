@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../../support/properties.ts";
 import { describe, expect, test } from "vitest";
 import { newFold } from "../../../src/model/collect.ts";
 import type { Choice } from "../../../src/model/completion.ts";

@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../../support/properties.ts";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Call } from "../../../src/model/call.ts";
 import { systemClock } from "../../../src/model/clock.ts";

@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import * as fc from "fast-check";
+import * as fc from "../../support/properties.ts";
 import { describe, expect, test } from "vitest";
 import { FrameReader, type Frame } from "../../../src/providers/bedrock/frames.ts";
 import { event, exception, streamError } from "./frames.ts";

@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../../support/properties.ts";
 import { describe, expect, test } from "vitest";
 import { readDataUrl } from "../../../src/providers/translate/data-url.ts";
 import { elementsOf, parseExactly, RawJson, writeJson } from "../../../src/providers/translate/json.ts";

@@ -1,4 +1,4 @@
-import * as fc from "fast-check";
+import * as fc from "../../support/properties.ts";
 import { describe, expect, test } from "vitest";
 import { openBudget, unbounded } from "../../../src/model/budget.ts";
 import type { Call } from "../../../src/model/call.ts";
