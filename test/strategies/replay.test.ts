@@ -1,10 +1,11 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { serve } from "../../src/serve.ts";
 import { strategies } from "../../src/strategies/registry.ts";
 import { toldBy } from "../support/told.ts";
+import type { OnFinished } from "../support/upstream.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -73,9 +74,9 @@ async function run(
   return answers;
 }
 
-function newFolder(): string {
+function newFolder(onFinished: OnFinished): string {
   const folder = mkdtempSync(join(tmpdir(), "chorale-replay-"));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
+  onFinished(async () => rmSync(folder, { recursive: true }));
   for (const file of readdirSync(files)) {
     // Tables say for which embedder they were made.
     const text = readFileSync(join(files, file), "utf8").replaceAll(/(?<="model": )"([abc])"/g, (_, name: keyof typeof aliases) =>
@@ -86,11 +87,12 @@ function newFolder(): string {
   return folder;
 }
 
-describe("what was recorded is the same when it is replayed", () => {
-  test.each([...strategies.values()].map(({ kind, examples }) => ({ kind, examples })))(
+// Side by side: most of the time the models wait.
+describe.concurrent("what was recorded is the same when it is replayed", () => {
+  test.for([...strategies.values()].map(({ kind, examples }) => ({ kind, examples })))(
     "$kind: answers, votes, decisions, calls, usage and cost",
-    async ({ kind, examples }) => {
-      const folder = newFolder();
+    async ({ kind, examples }, { expect, onTestFinished }) => {
+      const folder = newFolder(onTestFinished);
       const path = join(folder, "history.jsonl");
       const models = Object.fromEntries(examples.map((example, index) => [`${kind}-${index + 1}`, example]));
       const recorded = await run(
@@ -106,12 +108,11 @@ describe("what was recorded is the same when it is replayed", () => {
         expect(replayed, timing).toEqual(recorded);
       }
     },
-    60_000,
   );
 });
 
-test("whatever a request asks for is the same when it is replayed", async () => {
-  const folder = newFolder();
+test("whatever a request asks for is the same when it is replayed", async ({ onTestFinished }) => {
+  const folder = newFolder(onTestFinished);
   const path = join(folder, "history.jsonl");
   const tool = { type: "function", function: { name: "lookup", parameters: { type: "object", properties: { city: { type: "string" } } } } };
   const schema = { type: "object", properties: { answer: { type: "string" } }, required: ["answer"], additionalProperties: false };
@@ -145,13 +146,13 @@ test("whatever a request asks for is the same when it is replayed", async () => 
     const replayed = await run(folder, { providers: { demo: { kind: "replay", path, timing, prices } } }, models, bodies);
     expect(replayed, timing).toEqual(recorded);
   }
-}, 60_000);
+});
 
-describe("without content nothing that was said is recorded", () => {
-  test.each([...strategies.values()].map(({ kind, examples }) => ({ kind, examples })))(
+describe.concurrent("without content nothing that was said is recorded", () => {
+  test.for([...strategies.values()].map(({ kind, examples }) => ({ kind, examples })))(
     "$kind",
-    async ({ kind, examples }) => {
-      const folder = newFolder();
+    async ({ kind, examples }, { expect, onTestFinished }) => {
+      const folder = newFolder(onTestFinished);
       const path = join(folder, "history.jsonl");
       const models = Object.fromEntries(examples.map((example, index) => [`${kind}-${index + 1}`, example]));
       // The first is echoed, the others are answered by Canberra, 391 and their errors.
@@ -163,6 +164,5 @@ describe("without content nothing that was said is recorded", () => {
       for (const word of [/zyzzyva/i, /simulated/i, /canberra/i, /sydney/i]) expect(text).not.toMatch(word);
       for (const decision of decisions) expect(decision).not.toMatch(/\b(?:391|381|401)\b/);
     },
-    60_000,
   );
 });
