@@ -138,19 +138,14 @@ function clientsOf(app: FastifyInstance): ReadonlySet<Socket> {
   return clients;
 }
 
-async function shutDown(
-  parts: {
-    app: FastifyInstance;
-    clients: ReadonlySet<Socket>;
-    inFlight: InFlight;
-    store: Store;
-    pools: Pools;
-    history: History | undefined;
-    log: ProcessLog;
-  },
-  drainMs: number,
-): Promise<void> {
-  const { app, clients, inFlight, store, pools, history, log } = parts;
+interface Door {
+  readonly app: FastifyInstance;
+  readonly clients: ReadonlySet<Socket>;
+  readonly inFlight: InFlight;
+}
+
+/** Ends the door: what runs may end within `drainMs`. What stands behind the door stays open. */
+async function closeDoor({ app, clients, inFlight }: Door, drainMs: number): Promise<void> {
   const startMs = systemClock.now();
   // New requests are refused and readiness turns false; the listener stays while the rest runs out, so that a balancer can see it.
   const drained = inFlight.drain(drainMs);
@@ -165,10 +160,6 @@ async function shutDown(
   const leftMs = Math.max(LAST_BYTES_MS, startMs + drainMs - systemClock.now());
   using _slow = systemClock.timer(leftMs, () => app.server.closeAllConnections());
   await closed;
-  await store.close();
-  await pools.close();
-  await history?.close();
-  await log.close();
 }
 
 /** What a reload does not change: the listener, its limits, the store and the log's level. */
@@ -186,14 +177,20 @@ export async function serve(options: ServeOptions): Promise<Running> {
   // A request that began under an older config may still tell its secrets.
   const secrets = new Set(config.secrets);
   let redact = redactor([...secrets]);
+  // Closed in the reverse order: at the end, or here when the start fails.
+  await using opened = new AsyncDisposableStack();
   const log = openLog({
     level: config.log.level,
     redact: (text) => redact(text),
     ...(options.logTo ? { destination: options.logTo } : {}),
   });
-  const pools = openPools();
-  const store = openConfiguredStore(config, log);
+  opened.defer(() => log.close());
   const history = openConfiguredHistory(config, log, (text) => redact(text));
+  opened.defer(() => history?.close());
+  const pools = openPools();
+  opened.defer(() => pools.close());
+  const store = openConfiguredStore(config, log);
+  opened.defer(() => store.close());
   const recorder =
     history && openRecorder({ append: (line) => history.append(line), content: config.record?.content ?? false, random: Math.random });
   let current = await buildServed(config, { log, pools, store, recorder });
@@ -211,6 +208,11 @@ export async function serve(options: ServeOptions): Promise<Running> {
   const app = buildApp(door, config.server);
   const clients = clientsOf(app);
   const url = await listen(app, addressOf(config, log));
+  const behind = opened.move();
+  const shutDown = async () => {
+    await closeDoor({ app, clients, inFlight }, config.server.drainMs);
+    await behind.disposeAsync();
+  };
   let closing: Promise<void> | undefined;
   let probing = probeServers(current.catalog, log);
   const readAgain = async () => {
@@ -248,7 +250,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
     close() {
       watcher?.close();
       void probing.close();
-      closing ??= shutDown({ app, clients, inFlight, store, pools, history, log }, config.server.drainMs);
+      closing ??= shutDown();
       return closing;
     },
   };

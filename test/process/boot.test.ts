@@ -1,6 +1,9 @@
+import { join } from "node:path";
 import OpenAI from "openai";
 import { describe, expect, test, vi } from "vitest";
 import { configJsonSchema } from "../../src/config/schema.ts";
+import { ConfigError } from "../../src/config/config-error.ts";
+import { serve as serveHere } from "../../src/serve.ts";
 import { busyPort, flags, newFolder, run, serve, SLOW, startCommand, writeConfig } from "./kit.ts";
 
 vi.setConfig({ testTimeout: SLOW });
@@ -39,7 +42,7 @@ describe("without a config and without keys", () => {
 
 const two = 'providers: {p: {kind: openai, baseUrl: "http://gpu:8000/v1"}}\n';
 
-describe("a bad config ends it with one message:", () => {
+describe("a bad config has one message:", () => {
   test.each([
     ["an unknown key", "server: {prot: 1}", 'line 1, server: unknown key "prot"; did you mean "port"?'],
     ["a misplaced key", "port: 1", 'unknown key "port"; it belongs in "server"'],
@@ -54,27 +57,42 @@ describe("a bad config ends it with one message:", () => {
     ["a circle", `${two}models: {a: {kind: retry, model: b}, b: {kind: retry, model: a}}`, /circle|cycle|itself/],
     ["too many wanted", `${two}models: {a: {kind: vote, members: [p/x, p/y], quorum: {min: 3}}}`, "asks for 3 answers of 2 seats"],
     ["two keys of one name", "keys: [{name: a, key: 0123456789abcdef}, {name: a, key: 1123456789abcdef}]", "the same name as keys[0]"],
-    ["a store that can not be opened", "store: {kind: sqlite, path: chorale.yaml/x.db}", "store"],
     ["an address that is not this machine's", "server: {host: 192.0.2.1, port: 0}\nstore: {kind: memory}", "192.0.2.1"],
+    ["a store that can not be opened", "store: {kind: sqlite, path: /dev/null/x.db}", "store: The store /dev/null/x.db cannot be opened"],
     ["a list", "- a", "found a list of 1, expected a map"],
-  ])("%s", async (_, config, message) => {
-    const folder = newFolder();
-    writeConfig(folder, config);
-    const { code, out, err } = await run([], { folder });
-    expect(code, err).toBe(1);
-    if (typeof message === "string") expect(err).toContain(message);
-    else expect(err).toMatch(message);
-    expect(`${out}${err}`).not.toMatch(/^\s+at |node:internal|\.ts:\d/m);
-    expect(err.trimEnd().split("\n").length, err).toBeLessThanOrEqual(3);
-    expect(out).not.toContain("chorale is listening");
+  ])("%s", async (_, text, message) => {
+    const config = writeConfig(newFolder(), text.includes("store:") || text.startsWith("-") ? text : `${text}\nstore: {kind: memory}\n`);
+    const error: unknown = await serveHere({ env: {}, config, probe: async () => undefined, logTo: { write: () => {} } }).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(ConfigError);
+    const told = (error as ConfigError).message;
+    if (typeof message === "string") expect(told).toContain(message);
+    else expect(told).toMatch(message);
+    expect(told).not.toMatch(/^\s+at |node:internal|\.ts:\d/m);
+    expect(told.trimEnd().split("\n").length, told).toBeLessThanOrEqual(3);
   });
+});
 
+test("a start that fails gives back what it had opened", async () => {
+  const folder = newFolder();
+  const store = { kind: "sqlite", path: join(folder, "x.db") };
+  const start = (port: number) => {
+    const config = writeConfig(folder, { store, server: { host: "127.0.0.1", port } });
+    return serveHere({ env: {}, config, probe: async () => undefined, logTo: { write: () => {} } });
+  };
+  await expect(start(await busyPort())).rejects.toThrow("is in use");
+  await (await start(0)).close();
+});
+
+describe("a bad config ends the process, and all it says is that message:", () => {
   test("all that is wrong, at once", async () => {
     const folder = newFolder();
     writeConfig(folder, "server: {prot: 1}\nlog: {level: loud}\n");
-    const { code, err } = await run([], { folder });
-    expect([code, err]).toEqual([
+    const { code, out, err } = await run([], { folder });
+    expect([code, out, err]).toEqual([
       1,
+      "",
       [
         "chorale.yaml: 2 problems",
         '  line 1, server: unknown key "prot"; did you mean "port"?',
