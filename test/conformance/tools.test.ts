@@ -163,7 +163,7 @@ async function measured<T>(run: () => Promise<T>): Promise<{ readonly value: T; 
 }
 
 test.each([
-  [1, 200_000],
+  [1, 100_000],
   [4, 50_000],
 ])("A-TOOL-07 arguments in single characters cost linear time (%i calls, %i characters)", { timeout: 300_000 }, async (count, most) => {
   const few = 12_500;

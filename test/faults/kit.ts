@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import { serve } from "../../src/serve.ts";
-import { chunkStream, completionJson, json, sse, type Script, type Upstream } from "../support/upstream.ts";
+import { chunkStream, completionJson, json, sse, type OnFinished, type Script, type Upstream } from "../support/upstream.ts";
 
 export interface Member {
   readonly label: string;
@@ -94,8 +94,8 @@ function read(response: Response, raw: string): Answered {
 
 export const user = (content = "What is 6 times 7?") => [{ role: "user", content }];
 
-/** Starts a gateway on this config, in YAML's JSON subset; the store is in memory and the port free. */
-export async function startGateway(config: Readonly<Record<string, unknown>>): Promise<Gateway> {
+/** Starts a gateway on this config, in YAML's JSON subset; the store is in memory and the port free. It ends with the test unless told otherwise. */
+export async function startGateway(config: Readonly<Record<string, unknown>>, onFinished: OnFinished = onTestFinished): Promise<Gateway> {
   const folder = mkdtempSync(join(tmpdir(), "chorale-faults-"));
   const file = join(folder, "chorale.yaml");
   const { server, ...rest } = config;
@@ -110,7 +110,7 @@ export async function startGateway(config: Readonly<Record<string, unknown>>): P
     probe: async () => undefined,
     logTo: { write: (line: string) => void log.push(JSON.parse(line) as Record<string, unknown>) },
   });
-  onTestFinished(async () => {
+  onFinished(async () => {
     await running.close();
     rmSync(folder, { recursive: true });
   });

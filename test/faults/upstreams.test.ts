@@ -1,4 +1,4 @@
-import { describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import {
   answer,
   chunkStream,
@@ -155,25 +155,37 @@ const cases = Object.entries(faults).flatMap(([name, fault]) => [
   { name: `${name}, streamed`, fault, stream: true },
 ]);
 
-async function setUp(fault: Fault) {
-  const upstream = await startUpstream({ bad: both(fault), good: say("42"), sure: say("42", { logprob: true }) }, onTestFinished);
+async function build(fault: Fault) {
+  const upstream = await startUpstream({ bad: both(fault), good: say("42"), sure: say("42", { logprob: true }) }, afterAll);
   const members = (...names: readonly string[]) => names.map((name) => (name === "bad" ? "bad/bad" : `up/${name}`));
-  const gateway = await startGateway({
-    providers: { up: provider(upstream, { timeouts: patient }), bad: provider(upstream, { timeouts: fault.timeouts ?? patient }) },
-    models: {
-      chain: { kind: "fallback", members: members("bad", "good") },
-      held: { kind: "fallback", members: members("bad", "good"), hold: "whole" },
-      exam: { kind: "vote", members: members("bad", "good", "good"), answer: "number", stop: "none" },
-      doomed: { kind: "vote", members: members("bad", "bad", "bad"), answer: "number", stop: "none" },
-      hopeless: { kind: "fallback", members: members("bad", "bad") },
-      merged: { kind: "fuse", members: members("bad", "good", "good"), writer: "up/good" },
-      unwritten: { kind: "fuse", members: members("good", "good"), writer: "bad/bad" },
-      climbed: { kind: "cascade", steps: [{ model: "bad/bad", accept: { by: "logprob", min: -9 } }, { model: "up/good" }] },
-      fallen: { kind: "cascade", steps: [{ model: "up/good", accept: { by: "logprob", min: -0.001 } }, { model: "bad/bad" }] },
-      bounded: { kind: "timeout", model: "bad/bad", timeouts: { totalMs: 5000 } },
+  const gateway = await startGateway(
+    {
+      providers: { up: provider(upstream, { timeouts: patient }), bad: provider(upstream, { timeouts: fault.timeouts ?? patient }) },
+      models: {
+        chain: { kind: "fallback", members: members("bad", "good") },
+        held: { kind: "fallback", members: members("bad", "good"), hold: "whole" },
+        exam: { kind: "vote", members: members("bad", "good", "good"), answer: "number", stop: "none" },
+        doomed: { kind: "vote", members: members("bad", "bad", "bad"), answer: "number", stop: "none" },
+        hopeless: { kind: "fallback", members: members("bad", "bad") },
+        merged: { kind: "fuse", members: members("bad", "good", "good"), writer: "up/good" },
+        unwritten: { kind: "fuse", members: members("good", "good"), writer: "bad/bad" },
+        climbed: { kind: "cascade", steps: [{ model: "bad/bad", accept: { by: "logprob", min: -9 } }, { model: "up/good" }] },
+        fallen: { kind: "cascade", steps: [{ model: "up/good", accept: { by: "logprob", min: -0.001 } }, { model: "bad/bad" }] },
+        bounded: { kind: "timeout", model: "bad/bad", timeouts: { totalMs: 5000 } },
+      },
     },
-  });
+    afterAll,
+  );
   return { upstream, gateway };
+}
+
+const built = new Map<Fault, ReturnType<typeof build>>();
+
+/** One gateway for all tests of a fault: nothing that happened in one may change another. */
+function setUp(fault: Fault): ReturnType<typeof build> {
+  const standing = built.get(fault) ?? build(fault);
+  built.set(fault, standing);
+  return standing;
 }
 
 describe("alone, an upstream that", () => {
