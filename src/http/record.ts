@@ -2,16 +2,12 @@ import { textRemover } from "../catalog/record-decision.ts";
 import type { Call } from "../model/call.ts";
 import { newLedger } from "../model/ledger.ts";
 import { openSpan, newTrace, type Span } from "../model/trace.ts";
+import { KeptText, type KeptJson } from "../store/store.ts";
 import { extensionOf } from "./extension.ts";
 import { wireUsage } from "./openai/usage.ts";
 
 type Json = Record<string, unknown>;
 type Told = Pick<Call, "id" | "identity" | "ledger" | "trace">;
-
-/** What is kept of a request for `GET /v1/chorale/requests/{id}`. The JSON is made when somebody asks: most are never read. */
-export interface Kept {
-  toJSON(): Json;
-}
 
 function tell({ id, identity, ledger, trace }: Told, outcome: Json): Json {
   const usage = ledger.usage();
@@ -32,7 +28,7 @@ function tenths(ms: number | undefined, startMs: number): number {
  * A request that one leg answered, the common case, as a handful of small values. Thousands of whole traces would cost the garbage collector
  * more than all the rest of a plain request.
  */
-class PlainRecord implements Kept {
+class PlainRecord implements KeptJson {
   readonly #id: string;
   readonly #model: string;
   readonly #kinds: readonly [outer: string | undefined, node: string | undefined];
@@ -67,7 +63,12 @@ class PlainRecord implements Kept {
     this.#totalMs = tenths(endMs, startMs);
   }
 
-  toJSON(): Json {
+  /** About what its fields hold. */
+  get size(): number {
+    return 300;
+  }
+
+  json(): string {
     const trace = newTrace(0, false);
     const [kind, node] = this.#kinds;
     trace.root.endMs = this.#totalMs / 10;
@@ -93,7 +94,7 @@ class PlainRecord implements Kept {
     const ledger = newLedger();
     ledger.add(this.#leg);
     const identity = { id: "", model: this.#model, created: 0 };
-    return tell({ id: this.#id, identity, ledger, trace }, { status: this.#status, stream: this.#stream });
+    return JSON.stringify(tell({ id: this.#id, identity, ledger, trace }, { status: this.#status, stream: this.#stream }));
   }
 }
 
@@ -133,10 +134,10 @@ function forgetTexts(span: Span, withoutTexts: (decision: NonNullable<Span["deci
 }
 
 /** Keeps what may be asked about a request, and nothing else of it: no text of a message or an answer. Takes the texts out of its trace. */
-export function recordOf(call: Told, outcome: { readonly status: number; readonly stream: boolean; readonly error?: unknown }): Kept {
+export function recordOf(call: Told, outcome: { readonly status: number; readonly stream: boolean; readonly error?: unknown }): KeptJson {
   const spans = outcome.error === undefined ? plainSpans(call) : undefined;
   if (spans) return new PlainRecord(call, spans, outcome);
-  const { id, identity, ledger, trace } = call;
-  forgetTexts(trace.root, textRemover(trace.root));
-  return { toJSON: () => tell({ id, identity, ledger, trace }, { ...outcome }) };
+  forgetTexts(call.trace.root, textRemover(call.trace.root));
+  // As text at once: the trace of a panel is many small objects, and text is a quarter of them.
+  return new KeptText(JSON.stringify(tell(call, { ...outcome })));
 }

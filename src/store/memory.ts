@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import type { Admission, Admitted, KeyLimits, Lease, RequestRecord, Store } from "./store.ts";
+import { RequestRing, type RequestBounds } from "./request-ring.ts";
+import type { Admission, Admitted, KeyLimits, Lease, Store } from "./store.ts";
 import { pers, windowOf, type Per } from "./windows.ts";
 
 /** A value with its place and the moment (milliseconds since 1970) from which it is no more. */
@@ -30,15 +31,13 @@ export interface Journal {
   valueDropped(space: string, key: string): void;
 }
 
-export interface Bounds {
-  readonly requests: number;
+export interface Bounds extends RequestBounds {
   readonly values: number;
   /** Of all values with their names, at two bytes a character. */
   readonly valueBytes: number;
 }
 
-export const defaultBounds: Bounds = { requests: 10_000, values: 10_000, valueBytes: 64 * 2 ** 20 };
-export const requestTtlMs = 86_400_000;
+export const defaultBounds: Bounds = { requests: 10_000, requestBytes: 64 * 2 ** 20, values: 10_000, valueBytes: 64 * 2 ** 20 };
 
 const minuteMs = 60_000;
 /** A request in flight ends when it likes: when to come back for its room is a guess. */
@@ -338,43 +337,15 @@ function newValues(bounds: Bounds, journal: Journal | undefined): Pick<Store, "g
   };
 }
 
-/** Newest so many, in a ring and without an index: every request is put, hardly one is asked for. */
-function newRequests(bounds: Bounds): Pick<Store, "putRequest" | "getRequest"> {
-  const ring: (RequestRecord | undefined)[] = [];
-  let puts = 0;
-  let oldest = 0;
-  return {
-    putRequest: (record) => {
-      // Lets go of what has expired, a few at a time: puts come one by one, so nothing stays for long.
-      for (let few = 0; few < 2 && oldest < puts; few += 1) {
-        const place = oldest % bounds.requests;
-        const kept = ring[place];
-        if (puts - oldest < bounds.requests && kept && kept.at + requestTtlMs > record.at) break;
-        ring[place] = undefined;
-        oldest += 1;
-      }
-      ring[puts % bounds.requests] = record;
-      puts += 1;
-    },
-
-    getRequest: async (key, id, now) => {
-      // The same id again is the newest.
-      for (let place = puts - 1; place >= oldest; place -= 1) {
-        const record = ring[place % bounds.requests];
-        if (record?.id === id && record.key === key) return record.at + requestTtlMs > now ? record : undefined;
-      }
-      return undefined;
-    },
-  };
-}
-
 /** Everything in this process; gone when it ends, unless a journal keeps it. */
 export function memoryStore(options: { readonly bounds?: Partial<Bounds>; readonly journal?: Journal } = {}): Store {
   const bounds = { ...defaultBounds, ...options.bounds };
+  const requests = new RequestRing(bounds);
   return {
     ...newAccounts(options.journal),
     ...newValues(bounds, options.journal),
-    ...newRequests(bounds),
+    putRequest: (record) => requests.put(record),
+    getRequest: async (key, id, now) => requests.get(key, id, now),
     close: async () => {},
   };
 }

@@ -1,8 +1,9 @@
 import { closeSync, existsSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { type Bounds, defaultBounds, memoryStore, pair, requestTtlMs, type StoredSpend, type StoredValue } from "./memory.ts";
-import type { Store } from "./store.ts";
+import { type Bounds, defaultBounds, memoryStore, pair, type StoredSpend, type StoredValue } from "./memory.ts";
+import { requestTtlMs } from "./request-ring.ts";
+import { KeptText, type Store } from "./store.ts";
 import { pers, windowOf } from "./windows.ts";
 
 export interface SqliteOptions {
@@ -248,7 +249,7 @@ function openStore(database: DatabaseSync, { path, bounds, onWrite }: SqliteOpti
 
     putRequest: (record) => {
       // Made into text here and not in the batch, so that the batch is short.
-      writer.request([record.key, record.id, record.at, JSON.stringify(record.body) ?? "null"]);
+      writer.request([record.key, record.id, record.at, record.body.json()]);
       return store.putRequest(record);
     },
 
@@ -256,9 +257,9 @@ function openStore(database: DatabaseSync, { path, bounds, onWrite }: SqliteOpti
       const record = await store.getRequest(key, id, now);
       if (record || !database.isOpen) return record;
       const [, , at = 0, body] = writer.requestOf(key, id) ?? [];
-      if (body !== undefined) return at > now - requestTtlMs ? { id, key, at, body: JSON.parse(body) } : undefined;
+      if (body !== undefined) return at > now - requestTtlMs ? { id, key, at, body: new KeptText(body) } : undefined;
       const row = statements.readRequest.get(key, id, now - requestTtlMs);
-      return row && { id, key, at: Number(row["at"]), body: JSON.parse(String(row["body"])) };
+      return row && { id, key, at: Number(row["at"]), body: new KeptText(String(row["body"])) };
     },
 
     close: async () => {

@@ -54,14 +54,37 @@ export interface Settlement {
   readonly now: number;
 }
 
+/** JSON that is kept. It may be made when somebody asks: most of it nobody ever reads. */
+export interface KeptJson {
+  /** Bytes that it holds until then, about. */
+  readonly size: number;
+  json(): string;
+}
+
+/** JSON that is kept as text. */
+export class KeptText implements KeptJson {
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  get size(): number {
+    return 2 * this.#text.length;
+  }
+
+  json(): string {
+    return this.#text;
+  }
+}
+
 /** One answered request, for `GET /v1/chorale/requests/{id}`. */
 export interface RequestRecord {
   readonly id: string;
   readonly key: string;
   /** Milliseconds since 1970. */
   readonly at: number;
-  /** Plain JSON. */
-  readonly body: unknown;
+  readonly body: KeptJson;
 }
 
 /**
@@ -81,7 +104,7 @@ export interface Store {
   /** US dollars that a key has spent in the window which `now` falls in, holds not counted. */
   spent(key: string, per: "minute" | "hour" | "day" | "month", now: number): Promise<number>;
 
-  /** Keeps the newest 10,000 for 24 hours. */
+  /** Keeps the newest 10,000 for 24 hours; in memory no more than 64 MB of them. */
   putRequest(record: RequestRecord): void | Promise<void>;
   /** Only for the key that made it. */
   getRequest(key: string, id: string, now: number): Promise<RequestRecord | undefined>;
