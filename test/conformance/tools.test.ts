@@ -100,6 +100,63 @@ test("A-TOOL-04 interleaved fragments become one call after the other", async ()
   ]);
 });
 
+test("A-TOOL-04 calls that wait are told where the upstream gives no finish reason", async () => {
+  const frames = [role, opened(0, "call_a"), opened(1, "call_b"), more(0, '{"a"'), more(1, '{"a":2}'), more(0, ":1}"), done];
+  const found = await calls(frames);
+  expect(found.calls.map((one) => one.function.arguments)).toEqual(['{"a":1}', '{"a":2}']);
+  expect(found.reason).toBe("tool_calls");
+});
+
+test("A-TOOL-04 words in the middle of a call come after it, in the chat, in responses and in messages", async () => {
+  const frames = [
+    role,
+    opened(0, "call_a"),
+    chunk({ content: "\n" }),
+    more(0, '{"a"'),
+    chunk({ content: "Hm", reasoning_content: "so" }),
+    more(0, ":1}"),
+    chunk({ content: "?" }),
+    opened(1, "call_b", '{"a":'),
+    chunk({ content: "!" }),
+    more(1, "2}"),
+    chunk({}, "tool_calls"),
+    done,
+  ];
+  const found = await calls(frames);
+  const whole = ['{"a":1}', '{"a":2}'];
+  expect(found.calls.map((one) => one.function.arguments)).toEqual(whole);
+  expect(found.content).toBe("\nHm?!");
+  const { gateway } = await start({ s: sse(frames) });
+  const ask = async (path: string, body: object) => {
+    const init = {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ model: "up/s", stream: true, ...body }),
+    };
+    return (await gateway.get(path, init)).text();
+  };
+  const responses = await ask("/v1/responses", { input: "Hi" });
+  const told = [...responses.matchAll(/^data: (\{"type":"response\.function_call_arguments\.done".*)$/gm)];
+  expect(told.map(([, data]) => (JSON.parse(data ?? "") as { readonly arguments: string }).arguments)).toEqual(whole);
+  expect(responses).toContain("event: response.completed");
+  const said = await ask("/v1/messages", { max_tokens: 100, messages: [...messages] });
+  const pieces = [...said.matchAll(/"index":(\d+),"delta":\{"type":"input_json_delta","partial_json":("(?:[^"\\]|\\.)*")/g)];
+  const blocks = new Map<string, string>();
+  for (const [, index = "", text = '""'] of pieces) blocks.set(index, (blocks.get(index) ?? "") + (JSON.parse(text) as string));
+  expect([...blocks.values()]).toEqual(whole);
+});
+
+test("A-TOOL-04 a call that goes on after it was whole is an error, white space is nothing", async () => {
+  const { gateway } = await start({
+    bad: sse([role, opened(0, "call_a", "{}"), opened(1, "call_b", "{}"), more(0, "}"), chunk({}, "tool_calls"), done]),
+    good: sse([role, opened(0, "call_a", "{}"), opened(1, "call_b", "{}"), more(0, "\n"), chunk({}, "tool_calls"), done]),
+  });
+  const read = async (model: string) => (await gateway.chat({ model: `up/${model}`, stream: true })).text();
+  expect(await read("bad")).toContain("which is over");
+  const text = await read("good");
+  expect(validateStream(text, { usage: false })).toEqual([]);
+});
+
 test.each<readonly [string, readonly string[]]>([
   ["id and name in every fragment", [opened(0, "call_a", '{"a"'), opened(0, "call_a", ":1}")]],
   [

@@ -215,6 +215,7 @@ describe("the table of servers says what is known of the dialects", () => {
       word !== undefined && `\`required\` as \`${word}\``,
       dialect.singleChoice && "`n` as runs",
       dialect.dropNulls && "no nulls",
+      dialect.answerOnly && `no ${dialect.answerOnly.includes("refusal") ? "thoughts, annotations or refusals" : "thoughts"} of answers`,
     ];
     const cells = [
       quoted([...drop.filter((field) => field !== "stream_options"), ...(dialect.unnamed ? ["messages[].name"] : [])]),

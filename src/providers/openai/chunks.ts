@@ -3,13 +3,13 @@ import { GatewayError, toGatewayError } from "../../model/errors.ts";
 import { CONTENT, Flag, type BatchEvent } from "../../model/events.ts";
 import type { Usage } from "../../model/usage.ts";
 import type { SseReader } from "../../upstream/sse.ts";
+import { ChoiceState } from "./choice-state.ts";
 import { ChunkBatch, flagOf, utf8, type Part } from "./chunk-batch.ts";
 import { templateOf, type KnownChunk } from "./chunk-template.ts";
 import { deltasOf } from "./deltas.ts";
 import { inbandError, tellsError } from "./errors.ts";
 import { chunkPaths, FrameWriter, wellFormed } from "./frames.ts";
 import { canonicalText, finishReason, isDraft, saysFinished, type Draft } from "./message.ts";
-import { ToolStream } from "./tool-stream.ts";
 import { canonicalUsage, readUsage } from "./usage.ts";
 
 export interface ChunkOptions {
@@ -25,12 +25,6 @@ export interface ChunkOptions {
 
 /** A stream in which each chunk differs from the one before has no use for templates. */
 const MAX_MISSES = 3;
-
-interface ChoiceState {
-  role: boolean;
-  ended: boolean;
-  readonly tools: ToolStream;
-}
 
 /**
  * Turns an upstream's chunks into canonical ones for the client: `id`, `model` and `created` spliced in, everything else byte for byte as it
@@ -123,7 +117,9 @@ export class ChunkReader {
           upstream: this.#options.upstream,
         });
       }
-      this.#write(index, {}, state.tools.used ? "tool_calls" : "stop");
+      const delta: Draft = {};
+      state.last(delta);
+      this.#write(index, delta, state.calls ? "tool_calls" : "stop");
       state.ended = true;
     }
     if (this.#choices.size === 0) {
@@ -205,7 +201,10 @@ export class ChunkReader {
     let state = this.#choices.get(index);
     if (!state) {
       const { id } = this.#options.identity;
-      state = { role: false, ended: false, tools: new ToolStream((call) => `call_${id.slice(-24)}_${index}_${call}`) };
+      state = new ChoiceState(
+        (call) => `call_${id.slice(-24)}_${index}_${call}`,
+        (delta) => this.#write(index, delta),
+      );
       this.#choices.set(index, state);
     }
     return state;
@@ -220,7 +219,7 @@ export class ChunkReader {
     }
     const index = choice["index"] as number;
     // Clients build their list from the first chunk: it must be choice 0.
-    if (index !== 0 && !this.#choices.has(0)) this.#write(0, this.#roleOnce(this.#state(0)), undefined);
+    if (index !== 0 && !this.#choices.has(0)) this.#write(0, this.#state(0).open());
     const state = this.#state(index);
     if (state.ended) return true;
     if (!isDraft(choice["delta"])) {
@@ -229,49 +228,19 @@ export class ChunkReader {
       odd = true;
     }
     const delta = choice["delta"] as Draft;
-    odd = this.#role(delta, state) || odd;
+    odd = state.role(delta) || odd;
     odd = canonicalText(delta) || odd;
+    odd = state.words(delta) || odd;
     if (choice["logprobs"] !== undefined && choice["logprobs"] !== null && !isDraft(choice["logprobs"])) {
       choice["logprobs"] = null;
       odd = true;
     }
-    odd = this.#tools(choice, delta, state) || odd;
+    // Words that come next to a call have to be looked at.
+    if ("tool_calls" in delta) this.#known = undefined;
+    odd = state.tools(delta) || odd;
+    odd = this.#finish(choice, delta, state) || odd;
     kept.push(choice);
     return odd;
-  }
-
-  #roleOnce(state: ChoiceState): Draft {
-    state.role = true;
-    return { role: "assistant", content: "" };
-  }
-
-  #role(delta: Draft, state: ChoiceState): boolean {
-    if (!state.role) {
-      state.role = true;
-      if (delta["role"] === "assistant") return false;
-      delta["role"] = "assistant";
-      return true;
-    }
-    if (!("role" in delta)) return false;
-    delete delta["role"];
-    return true;
-  }
-
-  #tools(choice: Draft, delta: Draft, state: ChoiceState): boolean {
-    let odd = false;
-    const calls = delta["tool_calls"];
-    if (Array.isArray(calls)) {
-      const verdict = state.tools.add(calls);
-      odd = verdict.odd;
-      if (verdict.odd) {
-        if (verdict.fragments.length > 0) delta["tool_calls"] = verdict.fragments;
-        else delete delta["tool_calls"];
-      }
-    } else if ("tool_calls" in delta) {
-      delete delta["tool_calls"];
-      odd = true;
-    }
-    return this.#finish(choice, delta, state) || odd;
   }
 
   #finish(choice: Draft, delta: Draft, state: ChoiceState): boolean {
@@ -290,12 +259,11 @@ export class ChunkReader {
     state.ended = true;
     // What comes after the end must not slip through as more of the same.
     this.#known = undefined;
-    const late = state.tools.flush();
-    if (late.length > 0) delta["tool_calls"] = [...(Array.isArray(delta["tool_calls"]) ? (delta["tool_calls"] as unknown[]) : []), ...late];
+    const late = state.last(delta);
     const read = finishReason(said);
-    const reason = read === "stop" && state.tools.used ? "tool_calls" : read;
+    const reason = read === "stop" && state.calls ? "tool_calls" : read;
     choice["finish_reason"] = reason;
-    return late.length > 0 || reason !== said;
+    return late || reason !== said;
   }
 
   #emit(data: string, chunk: Draft, odd: boolean): void {
@@ -317,11 +285,12 @@ export class ChunkReader {
   }
 
   /** Writes a chunk of our own beside the upstream's. */
-  #write(index: number, delta: Draft, reason: string | undefined): void {
+  #write(index: number, delta: Draft, reason?: string): void {
     const chunk: Draft = { object: "chat.completion.chunk", choices: [{ index, delta, logprobs: null, finish_reason: reason ?? null }] };
     this.#bytes += this.#frames.rewritten(chunk);
     this.#parts.push({ chunk });
-    this.#flags |= reason === undefined ? Flag.role : Flag.end;
+    for (const told of deltasOf(chunk)) this.#flags |= flagOf(told);
+    if ("role" in delta) this.#flags |= Flag.role;
   }
 
   #take(): BatchEvent | undefined {

@@ -31,6 +31,10 @@ export interface Dialect {
   readonly strict?: boolean;
   /** Refuses the `name` of a message: left out, with a warning. */
   readonly unnamed?: boolean;
+  /** Fields of an answer that it refuses in the assistant's messages and their calls, where clients send them back: left out. */
+  readonly answerOnly?: readonly string[];
+  /** Takes images from users alone: those of tool results are sent as a user's. */
+  readonly textResults?: boolean;
   /** Ids of calls that it takes; others are written anew. */
   readonly callIds?: RegExp;
   /** The word for `tool_choice: "required"`. */
@@ -73,11 +77,19 @@ const openaiOnly = [
   "prediction",
 ] as const;
 
+/** Thoughts and signatures that servers with reasoning give with an answer. The official API has no such fields. */
+const thoughts = ["reasoning", "reasoning_content", "reasoning_details", "thinking_blocks", "extra_content"] as const;
+
+/** What a client sends back that sends back an answer as it came, and that strict servers do not know at all. */
+const answered = [...thoughts, "refusal", "annotations", "audio", "function_call"] as const;
+
 /** OpenAI refuses longer ids of calls; it makes shorter ones itself. */
 const shortCallIds = /^[^]{1,40}$/u;
 
 const azure = {
   callIds: shortCallIds,
+  textResults: true,
+  answerOnly: thoughts,
   strict: true,
   keyHeader: "api-key",
   pricedAs: "azure",
@@ -93,6 +105,8 @@ export const dialects = {
   openai: {
     strict: true,
     callIds: shortCallIds,
+    textResults: true,
+    answerOnly: thoughts,
     baseUrl: "https://api.openai.com/v1",
     pricedAs: "openai",
     schema: true,
@@ -119,6 +133,7 @@ export const dialects = {
   },
   mistral: {
     strict: true,
+    answerOnly: answered,
     baseUrl: "https://api.mistral.ai/v1",
     pricedAs: "mistral",
     rename: { seed: "random_seed", max_completion_tokens: "max_tokens" },
@@ -137,11 +152,13 @@ export const dialects = {
   },
   groq: {
     strict: true,
+    answerOnly: answered,
     baseUrl: "https://api.groq.com/openai/v1",
     pricedAs: "groq",
     // It has service tiers of its own.
     drop: [...openaiOnly.filter((field) => field !== "service_tier"), "logit_bias"],
     unnamed: true,
+    textResults: true,
     refuse: ["logprobs", "top_logprobs"],
     singleChoice: true,
     schema: true,

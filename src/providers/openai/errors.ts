@@ -6,7 +6,10 @@ export { cleanMessage, retryAfterMs };
 
 type Json = Readonly<Record<string, unknown>>;
 
-const contextCodes = new Set(["context_length_exceeded", "exceed_context_size_error", "string_above_max_length"]);
+const contextCodes = new Set(["context_length_exceeded", "exceed_context_size_error"]);
+/** OpenAI says so of every text that is too long, an id as well as a prompt. */
+const lengthCode = "string_above_max_length";
+const contextParam = /^(?:messages|input|prompt)(?:$|\[\d+\](?:$|\.(?:content|text)))/;
 const contextText = /context (length|size|window)|maximum context|too many tokens|prompt is too long|exceeds? the (available )?context/i;
 const filterCodes = new Set(["content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"]);
 const quotaCodes = new Set(["insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached"]);
@@ -60,6 +63,7 @@ function codeOf(status: number, told: Told | undefined): ErrorCode {
   const code = told?.code ?? "";
   const type = told?.type ?? "";
   if (status === 400 || status === 422 || status === 413) {
+    if (code === lengthCode && contextParam.test(told?.param ?? "")) return "context_length_exceeded";
     if (contextCodes.has(code) || contextCodes.has(type) || contextText.test(told?.message ?? "")) return "context_length_exceeded";
     if (filterCodes.has(code)) return "content_filter";
     return status === 413 ? "payload_too_large" : "upstream_invalid";

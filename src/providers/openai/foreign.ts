@@ -23,7 +23,8 @@ function without(value: unknown, names: readonly string[], below: readonly strin
   return Object.keys(edits).length > 0 ? { ...value, ...edits } : value;
 }
 
-function cleaned(items: readonly unknown[], names: readonly string[], below?: readonly string[]): readonly unknown[] | undefined {
+/** The items without fields of these names, and without them in the lists under `below`; undefined when there were none. */
+export function cleaned(items: readonly unknown[], names: readonly string[], below?: readonly string[]): readonly unknown[] | undefined {
   const all = items.map((item) => without(item, names, below));
   return all.some((item, index) => item !== items[index]) ? all : undefined;
 }

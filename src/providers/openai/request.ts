@@ -1,9 +1,11 @@
 import type { Delivery } from "../../model/call.ts";
 import { GatewayError } from "../../model/errors.ts";
 import { change, isUntouched, renamedBytes, requestBytes, type ChatBody, type ChatRequest, type Message } from "../../model/request.ts";
+import { withoutAnswerOnly } from "./answer-only.ts";
 import { ownCallIds } from "./call-ids.ts";
 import type { Dialect } from "./dialects.ts";
 import { foreignEdits } from "./foreign.ts";
+import { withoutToolImages } from "./tool-images.ts";
 
 export interface WireRequest {
   readonly bytes: Buffer;
@@ -90,7 +92,11 @@ export function requestWriter(dialect: Dialect, upstreamOf: (model: string) => s
     write(given, model, delivery) {
       const foreign = strict && given.foreign ? foreignEdits(given.foreign, given) : undefined;
       const asked = foreign ? change(given, foreign.edits) : given;
-      const request = dialect.callIds ? ownCallIds(asked, dialect.callIds) : asked;
+      const spared = dialect.answerOnly ? withoutAnswerOnly(dialect.answerOnly, asked.body) : undefined;
+      const shown = dialect.textResults ? withoutToolImages(spared?.messages ?? asked.body.messages) : undefined;
+      const messages = shown ?? spared?.messages;
+      const plain = messages ? change(asked, { messages }) : asked;
+      const request = dialect.callIds ? ownCallIds(plain, dialect.callIds) : plain;
       const { body } = request;
       const twice = isLimitedTwice(body);
       const asIs = !changes && !twice && delivery === "unary" && !body.stream && body.stream_options === undefined && isUntouched(request);
@@ -101,7 +107,7 @@ export function requestWriter(dialect: Dialect, upstreamOf: (model: string) => s
       return {
         bytes,
         wantsUsage: body.stream_options?.include_usage === true,
-        dropped: foreign ? [...foreign.dropped, ...dropped] : dropped,
+        dropped: [...(foreign?.dropped ?? nothing), ...(spared?.dropped ?? nothing), ...dropped],
       };
     },
   };

@@ -1,3 +1,4 @@
+import { GatewayError } from "../../model/errors.ts";
 import type { Draft } from "./message.ts";
 import { isDraft } from "./message.ts";
 
@@ -45,6 +46,7 @@ function complete({ text, last }: StreamedCall): boolean {
 /**
  * Makes the tool calls of one choice canonical: id, type and name exactly once, indices dense from 0, arguments always a string, and all of one
  * call before the next, whatever the upstream interleaves. A later call streams live once the one before it is complete JSON.
+ * Throws an `upstream_protocol` when a call goes on that was over.
  */
 export class ToolStream {
   readonly #calls: StreamedCall[] = [];
@@ -56,6 +58,12 @@ export class ToolStream {
 
   get used(): boolean {
     return this.#calls.length > 0;
+  }
+
+  /** A call was begun and its arguments are not whole yet. */
+  get isOpen(): boolean {
+    const last = this.#calls.at(-1);
+    return last !== undefined && !(last.opened && complete(last));
   }
 
   /** Takes the `tool_calls` of one delta and says what to send in their place. */
@@ -96,6 +104,7 @@ export class ToolStream {
     const text = typeof said === "string" ? said : said === undefined || said === null ? "" : JSON.stringify(said);
     const known = this.#find(fragment, body);
     if (!known) return this.#start(fragment, body, text);
+    if (this.#isOver(known)) return this.#late(known, text);
     const repeated = "id" in fragment || "type" in fragment || "name" in body;
     const odd = repeated || fragment["index"] !== known.index || typeof said !== "string" || !this.#mayStream(known);
     known.text += text;
@@ -156,6 +165,17 @@ export class ToolStream {
   /** All calls before this one are complete, so nothing of theirs can come after it. */
   #mayStream(call: StreamedCall): boolean {
     return call.opened || this.#calls.slice(0, call.index).every((before) => before.held.length === 0 && before.opened && complete(before));
+  }
+
+  /** A later call has begun, because the arguments of this one were whole. */
+  #isOver(call: StreamedCall): boolean {
+    return this.#calls.some(({ index, opened }) => opened && index > call.index);
+  }
+
+  /** White space changes nothing. Anything else would make two of what was one call, or come where nobody looks for it. */
+  #late({ index }: StreamedCall, text: string): Verdict {
+    if (text.trim() !== "") throw new GatewayError("upstream_protocol", `The answer goes on with tool call ${index}, which is over.`);
+    return { odd: true, fragments: [] };
   }
 
   #open(call: StreamedCall): Draft {

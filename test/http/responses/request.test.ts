@@ -94,6 +94,8 @@ test.each<[string, unknown[], unknown[]]>([
 });
 
 test.each<[Fields, string]>([
+  [{ parallel_tool_calls: "x" }, "parallel_tool_calls"],
+  [{ max_tool_calls: "x" }, "max_tool_calls"],
   [{ background: true }, "background"],
   [{ conversation: "conv_1" }, "conversation"],
   [{ prompt: { id: "pmpt_1" } }, "prompt"],
@@ -161,6 +163,13 @@ test("what only a response says does not reach the upstream, and comes back", as
     parallel_tool_calls: false,
     tool_choice: "auto",
   });
+});
+
+test("what agents say about themselves goes nowhere", async () => {
+  const { ask, upstream } = await start();
+  const answer = await ask({ access_programs: ["x"], client_metadata: { session: "1" } });
+  expect(answer.status).toBe(200);
+  expect(upstream.requests[0]?.json).toEqual({ model: "a", messages: [user("What is 2+2?")] });
 });
 
 test("fields that this API does not know are forwarded", async () => {

@@ -42,7 +42,9 @@ export const decisions = {
   context_management: "refused",
   moderation: "refused",
   image: "refused",
-  access_programs: "refused",
+  // Agents send these about themselves and their account: no answer depends on them, and strict servers do not know them.
+  access_programs: "answered",
+  client_metadata: "answered",
 } as const satisfies Readonly<Record<string, Decision>>;
 
 const byName = new Map<string, Decision>(Object.entries(decisions));
@@ -113,7 +115,7 @@ export function checkFields(body: Json): void {
     if (decision === "refused" && value !== false) unsupported(key, whyNot[key] ?? "this gateway does not have it");
     if (decision === undefined && chatFields.has(key)) unsupported(key, "it is a field of /v1/chat/completions");
   }
-  for (const key of ["stream", "store", "metadata"]) {
+  for (const key of ["stream", "store", "metadata", "parallel_tool_calls"]) {
     const wrong = wrongField(key, body[key]);
     if (wrong !== undefined) invalid(key, wrong);
   }
@@ -128,6 +130,8 @@ export function checkFields(body: Json): void {
   if (isObject(options) && stream !== true) invalid("stream_options", "it needs stream: true");
   if (truncation !== undefined && truncation !== null && truncation !== "auto" && truncation !== "disabled")
     invalid("truncation", "expected one of auto, disabled");
+  const most = body["max_tool_calls"];
+  if (most !== undefined && most !== null && !Number.isInteger(most)) invalid("max_tool_calls", "expected an integer");
   checkInclude(body["include"]);
   checkReasoning(body["reasoning"]);
 }
