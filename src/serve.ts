@@ -70,11 +70,19 @@ async function buildServed(config: Config, { log, pools, store, recorder }: Part
   return { catalog, authenticate, cors: corsFor(cors.origins), heartbeatMs, heartbeat, commitAfterMs, logContent: config.log.content };
 }
 
+function isLocal(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
+}
+
 /** An open gateway listens to this machine alone; one with keys to everybody. */
 function addressOf(config: Config, log: ProcessLog): { host: string; port: number } {
   const { host, port } = config.server;
-  if (host !== undefined) return { host, port };
   const open = config.keys.length === 0;
+  if (host !== undefined) {
+    if (open && !isLocal(host))
+      log.warn({ host }, "no keys are configured and other machines may call: whoever reaches this address spends on your providers");
+    return { host, port };
+  }
   log.info(
     { host: open ? "127.0.0.1" : "0.0.0.0" },
     open ? "no keys are configured, so only this machine may call" : "keys are configured, so every address is served",
@@ -89,7 +97,7 @@ async function listen(app: FastifyInstance, address: { host: string; port: numbe
     const { code } = thrown as NodeJS.ErrnoException;
     if (code === "EADDRINUSE")
       throw new ConfigError([{ path: "server.port", message: `port ${address.port} is in use; set PORT or server.port` }]);
-    if (code === "EACCES" || code === "EADDRNOTAVAIL")
+    if (code === "EACCES" || code === "EADDRNOTAVAIL" || code === "ENOTFOUND" || code === "EAI_AGAIN")
       throw new ConfigError([{ path: "server.host", message: `can not listen on ${address.host} port ${address.port} (${code})` }]);
     throw thrown;
   }
@@ -210,7 +218,12 @@ export async function serve(options: ServeOptions): Promise<Running> {
   const url = await listen(app, addressOf(config, log));
   const behind = opened.move();
   const shutDown = async () => {
-    await closeDoor({ app, clients, inFlight }, config.server.drainMs);
+    const { drainMs } = config.server;
+    log.info(
+      { inFlight: inFlight.count, drainMs },
+      "no new requests are taken; those under way may end, and a second signal ends them now",
+    );
+    await closeDoor({ app, clients, inFlight }, drainMs);
     await behind.disposeAsync();
   };
   let closing: Promise<void> | undefined;
@@ -240,7 +253,9 @@ export async function serve(options: ServeOptions): Promise<Running> {
   const reload = () => (reloaded = reloaded.then(readAgain));
   const watcher = file === undefined ? undefined : watchConfig(file, () => void reload());
   const names = current.catalog.list().map(({ name }) => name);
-  log.info({ url: `${url}/v1`, models: names.slice(0, 20), config: file ?? "none: discovered" }, "chorale is listening");
+  const isDemo = Object.values(config.providers).every(({ kind }) => kind === "demo");
+  const discovered = isDemo ? "none: no key and no local server was found, so the models are simulated" : "none: discovered";
+  log.info({ url: `${url}/v1`, models: names.slice(0, 20), config: file ?? discovered }, "chorale is listening");
   return {
     url,
     reload,

@@ -43,11 +43,14 @@ async function buildProvider(
   const provider = registries.providers.get(kind);
   if (!provider) {
     const kinds = [...registries.providers.keys()];
+    const speaker = [...registries.providers.values()].find(({ dialects }) => dialects?.includes(kind));
     problems.push(
       problemAt(
         origin,
         [...path, "kind"],
-        `no provider is of kind "${kind}"${didYouMean(kind, kinds) || `; there are ${kinds.join(", ")}`}`,
+        speaker
+          ? `"${kind}" is a dialect: write {kind: ${speaker.kind}, dialect: ${kind}}`
+          : `no provider is of kind "${kind}"${didYouMean(kind, kinds) || `; there are ${kinds.join(", ")}`}`,
       ),
     );
     return undefined;
@@ -70,6 +73,7 @@ async function buildProvider(
       problems.push(problemAt(origin, path, message));
     },
   );
+  for (const advice of instance?.advice ?? []) deps.warn(`providers.${name}: ${advice}`);
   return instance && { name, instance, common: common.value, retried };
 }
 

@@ -162,10 +162,13 @@ export class Tree {
     const { config, leaves } = this.#deps;
     const guesses = [...nearestModels(name, [...Object.keys(config.models), ...leaves.listed.map((entry) => entry.name)])];
     const slash = name.indexOf("/");
-    const [provider] = slash < 0 ? [] : nearest(name.slice(0, slash), Object.keys(config.providers));
-    if (guesses.length === 0 && provider !== undefined) guesses.push(provider + name.slice(slash));
+    const given = slash < 0 ? undefined : name.slice(0, slash);
+    const [provider] = given === undefined ? [] : nearest(given, Object.keys(config.providers));
+    if (guesses.length === 0 && provider !== undefined && provider !== given) guesses.push(provider + name.slice(slash));
     const guess = guesses.map((other) => `"${other}"`).join(" or ");
-    return this.#wrong(path, `there is no model "${name}"${guess && `; did you mean ${guess}?`}`);
+    const others = leaves.listed.flatMap((entry) => (entry.name.startsWith(`${given}/`) ? [entry.name] : []));
+    const there = guess === "" && others.length > 0 ? `; there are ${others.slice(0, 10).join(", ")}` : "";
+    return this.#wrong(path, `there is no model "${name}"${guess && `; did you mean ${guess}?`}${there}`);
   }
 
   #strategy(strategy: Strategy, node: Exclude<Node, string>, place: Place): Built {

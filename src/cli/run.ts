@@ -4,6 +4,7 @@ import type { Env } from "../config/interpolate.ts";
 import { didYouMean } from "../config/nearest.ts";
 import { configOption, type Command, type CommandGroup, type CommandSite, type Io } from "./command.ts";
 import { helpText } from "./help.ts";
+import { version } from "../version.ts";
 import { UsageError } from "./usage-error.ts";
 
 const serve: Command = {
@@ -11,6 +12,16 @@ const serve: Command = {
   summary: "Runs the gateway; the default.",
   options: configOption,
   run: ({ io, config }) => io.serve(config === undefined ? {} : { config }),
+};
+
+const versionCommand: Command = {
+  name: "version",
+  summary: "Prints the version.",
+  options: {},
+  async run({ io }) {
+    io.out(`${version}\n`);
+    return 0;
+  },
 };
 
 const help: Command = {
@@ -31,6 +42,7 @@ const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   models: async () => (await import("./models.ts")).models,
   schema: async () => (await import("./schema.ts")).schema,
   learn: async () => (await import("./learn.ts")).learn,
+  version: async () => versionCommand,
   help: async () => help,
 };
 
@@ -50,6 +62,7 @@ function memberOf({ name, commands }: CommandGroup, [word, ...args]: readonly st
 async function commandOf(argv: readonly string[]): Promise<Asked> {
   const [first = "serve", ...rest] = argv;
   if (argv.includes("--help") || argv.includes("-h")) return { command: help, args: [] };
+  if (first === "--version" || first === "-v") return { command: versionCommand, args: [] };
   if (first.startsWith("-")) return { command: serve, args: argv };
   const command = Object.hasOwn(commands, first) ? await commands[first]?.() : undefined;
   if (command) return "commands" in command ? memberOf(command, rest) : { command, args: rest };

@@ -6,12 +6,13 @@ export type Probe = (url: string) => Promise<readonly string[] | undefined>;
 interface Cloud {
   readonly provider: string;
   readonly variable: string;
-  readonly baseUrl: string;
+  /** Of servers of the OpenAI API; the others have a provider of their own, of the same name. */
+  readonly baseUrl?: string;
   /** A small, cheap, widely available chat model, for the ready panels. */
   readonly model: string;
 }
 
-/** The provider's name is the dialect's too. */
+/** The provider's name is that of its dialect, or of its kind. */
 const clouds: readonly Cloud[] = [
   {
     provider: "openai",
@@ -49,6 +50,8 @@ const clouds: readonly Cloud[] = [
     baseUrl: "https://api.together.xyz/v1",
     model: "meta-llama/Llama-3.3-70B-Instruct-Turbo",
   },
+  { provider: "anthropic", variable: "ANTHROPIC_API_KEY", model: "claude-haiku-4-5" },
+  { provider: "gemini", variable: "GEMINI_API_KEY", model: "gemini-2.5-flash" },
 ];
 
 interface Local {
@@ -99,7 +102,11 @@ function cloudOffers(env: Env): readonly Offer[] {
     .filter(({ variable }) => env[variable])
     .map(({ provider, variable, baseUrl, model }) => ({
       name: provider,
-      entry: { kind: "openai", dialect: provider, baseUrl, apiKey: `\${${variable}}`, models: "*" },
+      entry: {
+        ...(baseUrl === undefined ? { kind: provider } : { kind: "openai", dialect: provider, baseUrl }),
+        apiKey: `\${${variable}}`,
+        models: "*",
+      },
       ready: [{ name: `${provider}/${model}`, logprobs: false }],
     }));
 }

@@ -70,6 +70,17 @@ function duplicateKeys(keys: readonly KeyConfig[], origin: Origin): readonly Pro
   return problems;
 }
 
+/** Names with nothing behind them. Elsewhere a key without a value is an absent one; here somebody stopped in the middle of a line. */
+function emptyEntries(raw: unknown, origin: Origin): readonly Problem[] {
+  if (!isMap(raw)) return [];
+  const wants = { providers: "a provider: {kind: openai, ...}", models: "the name of a model, or a map with a kind" };
+  return Object.entries(wants).flatMap(([section, wanted]) => {
+    const entries = raw[section];
+    const empty = isMap(entries) ? Object.keys(entries).filter((name) => entries[name] === null) : [];
+    return empty.map((name) => problemAt(origin, [section, name], `found nothing, expected ${wanted}`));
+  });
+}
+
 function freeze<T>(value: T): T {
   if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);
@@ -87,6 +98,7 @@ export function checkConfig(raw: unknown, env: Env, origin: Origin = noOrigin): 
   const known = new Set(problems.map(({ path }) => path));
   const all = [
     ...problems,
+    ...emptyEntries(raw, source),
     ...(checked.ok ? duplicateKeys(checked.value.keys, source) : checked.problems.filter(({ path }) => !known.has(path))),
   ];
   if (!checked.ok || all.length > 0) throw new ConfigError(all, origin.file);

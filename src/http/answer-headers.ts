@@ -1,6 +1,6 @@
 import type { Entry } from "../catalog/catalog.ts";
 import type { Call } from "../model/call.ts";
-import { answeringLeaf, hasAbstained } from "./extension.ts";
+import { answeringLeaf, hasAbstained, isCostKnown } from "./extension.ts";
 
 /** Room for every field of a request by name, and for each node's reason; clients take 8 KB of headers and more. */
 const MOST_TOLD = 2000;
@@ -27,8 +27,7 @@ export function decimal(usd: number): string {
 
 /** US dollars of all calls whose price is known, as a plain decimal; undefined where none is: what nobody knows is not zero. */
 export function usd({ ledger }: Call): string | undefined {
-  const { legs } = ledger;
-  return legs.length > 0 && legs.every((leg) => leg.usd === undefined) ? undefined : decimal(ledger.cost().usd);
+  return isCostKnown(ledger) ? decimal(ledger.cost().usd) : undefined;
 }
 
 /** Why the answer is of a lower kind than configured, each reason once; undefined where it is not. */

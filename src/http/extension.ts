@@ -25,6 +25,12 @@ export function cleanUsd(usd: number): number {
   return Math.round(usd * 1e12) / 1e12;
 }
 
+/** Whether the price of any call is known that may have cost something: who refused a request asks nothing for it. */
+export function isCostKnown({ legs }: Call["ledger"]): boolean {
+  const paid = legs.filter(({ usage }) => !usage || usage.promptTokens + usage.completionTokens > 0);
+  return paid.length === 0 || paid.some(({ usd }) => usd !== undefined);
+}
+
 function timings(span: Span, startMs: number): Json {
   return {
     startMs: round(span.startMs - startMs),
@@ -39,6 +45,7 @@ function leg(span: Span, startMs: number): Json {
     model: span.upstream,
     status: span.status,
     ...(span.error ? { error: span.error } : {}),
+    ...(span.cut ? { cut: true } : {}),
     ...(span.usage ? { usage: wireUsage(span.usage) } : {}),
     ...(span.estimated ? { estimated: true } : {}),
     ...(span.usd === undefined ? {} : { usd: cleanUsd(span.usd) }),
@@ -49,7 +56,14 @@ function leg(span: Span, startMs: number): Json {
 function tree(span: Span, startMs: number): Json {
   return {
     ...(span.upstream === undefined
-      ? { label: span.label, node: span.node, kind: span.kind, status: span.status, ...timings(span, startMs) }
+      ? {
+          label: span.label,
+          node: span.node,
+          kind: span.kind,
+          status: span.status,
+          ...(span.cut ? { cut: true } : {}),
+          ...timings(span, startMs),
+        }
       : leg(span, startMs)),
     ...(span.decision ? { decision: span.decision } : {}),
     ...(span.text === undefined ? {} : { text: span.text }),
@@ -113,7 +127,7 @@ export function extensionOf(call: Pick<Call, "id" | "ledger" | "trace">, expose:
     members: root.children.flatMap((child) => leavesOf(child, root)).map(({ label, span }) => ({ ...leg(span, root.startMs), label })),
     degraded: call.trace.degraded,
     warnings: call.trace.warnings,
-    costUsd: cleanUsd(usd),
+    costUsd: isCostKnown(call.ledger) ? cleanUsd(usd) : null,
     costCoverage: coverage,
     ms: round((root.endMs ?? nowMs ?? top.endMs ?? root.startMs) - root.startMs),
     ...(expose === "full" ? { trace: tree(top, root.startMs) } : {}),

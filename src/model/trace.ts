@@ -25,6 +25,8 @@ export interface Span {
   usd?: number;
   /** The usage was estimated, not reported. */
   estimated?: boolean;
+  /** Its answer stopped at a limit. Noted by panels, in which such an answer counts less. */
+  cut?: boolean;
   /** Text of the answer; kept only where the request may see it. */
   text?: string;
   /** What the answer calls, a call a line: kept with the text. */

@@ -5,6 +5,7 @@ import { gather, type Candidate, type Gathered } from "../model/gather.ts";
 import { tellLeftOut } from "./capable.ts";
 import type { Validator } from "./schema.ts";
 import { seatsOf, type Asking, type Seating } from "./seats.ts";
+import { noteCut } from "./cut-answers.ts";
 import { emptiness, isCut, isRefusal, saidBy } from "./usable.ts";
 
 /** When a panel has enough answers. */
@@ -103,6 +104,9 @@ export function shortage(what: string, { losses }: Pick<Gathered, "losses">): Ga
 function judgeShortage(assembly: Assembly, polled: Polled, call: Call): void {
   const { name, quorum, onShort } = assembly;
   const count = polled.candidates.length;
+  // Where no answer is whole the cut ones count, which is less than was asked for.
+  if (count > 0 && polled.candidates.every(({ completion }) => isCut(completion)))
+    call.trace.degraded.push("quorum: every answer was cut at its limit");
   if (count >= quorum.min) return;
   const what = `${count} of ${quorum.min} usable answers`;
   const hasWorse = polled.invalid !== undefined || (polled.faulty ?? []).length > 0;
@@ -148,6 +152,7 @@ export async function poll(assembly: Assembly, request: Asking, call: Call, need
     call,
   );
   tellDenied(gathered, seats.length, call);
+  noteCut(gathered.candidates, call.span);
   const faulty = faultyOf(gathered, needs, weigh);
   return {
     candidates: preferWhole(gathered.candidates.map(weigh)),

@@ -69,6 +69,8 @@ export interface ProviderInstance {
   recall?(request: ChatRequest, callId: string): number | undefined;
   /** What of a request, beside its fields, goes to its models and may change what they answer. */
   readonly heeds?: Heeds;
+  /** What in its settings is likely a mistake: told at boot and by `chorale check`. */
+  readonly advice?: readonly string[];
   /** Whose public price list applies, when there is one. */
   readonly pricedAs?: string;
 }
@@ -76,6 +78,8 @@ export interface ProviderInstance {
 /** A wire dialect, not a company. One file, one registry line. */
 export interface Provider<Options = unknown> {
   readonly kind: string;
+  /** Names of servers that it speaks with under this kind, for who takes one of them for a kind. */
+  readonly dialects?: readonly string[];
   readonly summary: string;
   /** Strict; all defaults stand here. */
   readonly options: z.ZodType<Options>;

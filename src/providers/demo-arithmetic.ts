@@ -29,7 +29,7 @@ export function findSum(text: string): Sum | undefined {
   if (text.length > MAX_TEXT) return undefined;
   const plain = inSymbols(text);
   let best: Sum | undefined;
-  for (const [match] of plain.matchAll(/[\d.(+-][\d\s.+\-*/^()]*[\d)]/g)) {
+  for (const [match] of plain.matchAll(/(?<![\p{L}\p{N}])[\d.(+-][\d \t.+\-*/^()]*[\d)]/gu)) {
     const expression = match.trim().replaceAll(/\s+/g, " ");
     if (expression.length <= (best?.expression.length ?? 0) || !isSum(expression)) continue;
     const value = evaluate(expression);

@@ -39,10 +39,20 @@ const options = z.strictObject({
   timeouts,
 });
 
+const keyHeaders = /^(?:authorization|api-key|x-api-key)$/i;
+
 function guessed(baseUrl: string | undefined): DialectName {
   if (baseUrl === undefined) return "openai";
   const { hostname } = new URL(baseUrl);
   return names.find((name) => isHostOf(dialects[name], hostname)) ?? "generic";
+}
+
+/** What is likely forgotten. */
+function adviceOf(dialect: Dialect, { url, isKeyed }: { readonly url: URL; readonly isKeyed: boolean }): readonly string[] {
+  const advice: string[] = [];
+  if (url.pathname === "/" && !dialect.rerank) advice.push("its baseUrl has no path, and most servers have their API under /v1");
+  if (!isKeyed && isHostOf(dialect, url.hostname)) advice.push("it has no apiKey, and this server wants one");
+  return advice;
 }
 
 /** The public host of a dialect; a server on a usual local port is not recognised by its address. */
@@ -99,6 +109,7 @@ function pathOf({ completions, embeddings, rerank = jina, moderations }: Dialect
 /** The OpenAI chat API, as OpenAI and as many other servers speak it. */
 export const openai = defineProvider({
   kind: "openai",
+  dialects: Object.keys(dialects),
   summary: "The OpenAI chat API; `dialect` names the server.",
   options,
   build({ apiKey, baseUrl, dialect: named, headers, timeouts }, site) {
@@ -139,6 +150,7 @@ export const openai = defineProvider({
           : passageLeaf(at, { ...options, isFloatOnly: embeddings !== "base64" });
       },
       capabilities: () => capabilitiesOf(dialect),
+      advice: adviceOf(dialect, { url, isKeyed: apiKey !== undefined || Object.keys(headers).some((name) => keyHeaders.test(name)) }),
       ...(telling === undefined
         ? {}
         : {

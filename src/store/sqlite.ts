@@ -71,7 +71,7 @@ function ready(database: DatabaseSync) {
 function toReason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = "errcode" in error ? Number(error.errcode) & 0xff : 0;
-  if (code === 5) return "it is in use already (only a Redis store can be shared by processes)";
+  if (code === 5) return "another gateway has it open; give each a path of its own";
   return code === 26 ? "it is not a SQLite database" : error.message;
 }
 

@@ -13,7 +13,9 @@ export type Node = string | { readonly kind: string; readonly [option: string]: 
 
 /** Marks the place of a child in a strategy's options. The child's own options are checked when it is built, at its own path. */
 export const node: z.ZodType<Node> = z
-  .union([z.string().min(1), z.looseObject({ kind: z.string().min(1) })], { error: "expected a model name or {kind: ...}" })
+  .union([z.string().min(1), z.looseObject({ kind: z.string().min(1) })], {
+    error: "expected the name of a model, or a map with a kind: {kind: vote, members: [...]}",
+  })
   .meta({ id: "node" });
 
 /** What a strategy may ask for while it is built, at boot. */

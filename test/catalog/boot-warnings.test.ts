@@ -44,6 +44,19 @@ describe("members behind the last attempt of a request", () => {
   });
 });
 
+test.each([
+  ["an address without a path", { baseUrl: "http://gpu:8000" }, /^providers\.p: its baseUrl has no path/],
+  ["an address with one", { baseUrl: "http://gpu:8000/v1" }, undefined],
+  ["a reranker at the root", { baseUrl: "http://gpu:8080", dialect: "tei" }, undefined],
+  ["a public server without a key", {}, /^providers\.p: it has no apiKey/],
+  ["a public server with one", { apiKey: "sk-x" }, undefined],
+  ["a public server with one in a header", { headers: { Authorization: "Bearer x" } }, undefined],
+  ["a local server without one", { dialect: "ollama" }, undefined],
+])("a provider of %s", async (_, options, warning) => {
+  const warnings = await warningsOf(JSON.stringify({ providers: { p: { kind: "openai", ...options } } }));
+  expect(warnings).toEqual(warning === undefined ? [] : [expect.stringMatching(warning)]);
+});
+
 test("a config without providers is told of", async () => {
   expect(await warningsOf("")).toEqual([expect.stringContaining("there are no providers")]);
 });

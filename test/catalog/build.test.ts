@@ -276,6 +276,13 @@ describe("names", () => {
         message: 'there is no model "own/alte"; did you mean "own/alto"?',
       },
     ]);
+    expect(await problemsOf(`${two}models: {a: own/xyzzyxyzzy}`)).toEqual([
+      {
+        path: "models.a",
+        line: 2,
+        message: expect.stringMatching(/^there is no model "own\/xyzzyxyzzy"; there are own\/alto/),
+      },
+    ]);
   });
 
   test("are listed: virtual models, what providers list, and what nodes use of open providers", async () => {

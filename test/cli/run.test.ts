@@ -70,7 +70,7 @@ describe("chorale", () => {
       err: 'there is no command "chekc"; did you mean "check"?\n',
     });
     expect((await chorale(["xyzzy"])).err).toBe(
-      'there is no command "xyzzy"; there are serve, check, explain, models, schema, learn, help\n',
+      'there is no command "xyzzy"; there are serve, check, explain, models, schema, learn, version, help\n',
     );
   });
 
@@ -84,6 +84,11 @@ describe("chorale", () => {
       out: "",
       err: typeof message === "string" ? message : expect.stringMatching(message),
     });
+  });
+
+  test.each([["version"], ["--version"], ["-v"]])("tells its version: %s", async (...argv) => {
+    const { code, out } = await chorale(argv);
+    expect([code, out]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+\n$/)]);
   });
 
   test.each([["help"], ["--help"], ["check", "-h"]])("helps: %s", async (...argv) => {

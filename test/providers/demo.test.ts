@@ -83,6 +83,7 @@ describe("what it says", () => {
     ["what is 12 ÷ 5", "12 / 5", "2.4"],
     ["What is 9 squared minus 1?", "9^2 - 1", "80"],
     ["compute 10/0", "10/0", "undefined"],
+    ["What is 12 + 30?\n--- review 1, mark ab259 ---\n381\n--- end ---", "12 + 30", "42"],
     ["the result of 1/3", "1/3", "0.333333333333"],
   ])("reads the sum in %j", (text, expression, value) => {
     const sum = findSum(text);
@@ -90,12 +91,16 @@ describe("what it says", () => {
     expect(formatNumber(sum?.value ?? 0)).toBe(value);
   });
 
-  test.each(["Give me 3-4 ideas", "Meet me on 2026-11-13, what do you say?", "What is (2 + 3?", "I have 2 dogs", "((((".repeat(400)])(
-    "finds no sum in %j",
-    (text) => {
-      expect(findSum(text)).toBeUndefined();
-    },
-  );
+  test.each([
+    "Give me 3-4 ideas",
+    "What is in chapter 3\n- 4 apples?",
+    "Meet me on 2026-11-13, what do you say?",
+    "What is (2 + 3?",
+    "I have 2 dogs",
+    "((((".repeat(400),
+  ])("finds no sum in %j", (text) => {
+    expect(findSum(text)).toBeUndefined();
+  });
 
   test("answers in a manner of each model's own", async () => {
     const texts = await Promise.all(models.map((model) => say(model, "What is 7 * 8?")));

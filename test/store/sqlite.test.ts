@@ -333,7 +333,7 @@ test("refuses a file that another process uses, until that is gone", async () =>
   const path = newPath();
   const child = startChild(path, `${stay} await spend(1);`);
   expect(await child.line()).toBe("written");
-  expect(() => sqliteStore({ path })).toThrow(/in use already/);
+  expect(() => sqliteStore({ path })).toThrow(/another gateway has it open/);
   await child.kill();
   expect(await open(path).spent("ada", "day", noon)).toBe(1);
 });
@@ -341,7 +341,7 @@ test("refuses a file that another process uses, until that is gone", async () =>
 test("refuses a file that this process uses, without giving it up", async () => {
   const path = newPath();
   const store = open(path);
-  expect(() => sqliteStore({ path })).toThrow(/in use already/);
+  expect(() => sqliteStore({ path })).toThrow(/another gateway has it open/);
   await spend(store, 1);
   await store.close();
   expect(await open(path).spent("ada", "day", noon)).toBe(1);

@@ -54,7 +54,7 @@ export function readWeights(bytes: Buffer, names: readonly string[]): WeightsRea
     const at = issue?.path.join(".") ?? "";
     return {
       ok: false,
-      fault: json === undefined ? "the file is no JSON" : `the file is no table of vote weights: ${at} ${issue?.message}`,
+      fault: json === undefined ? "the file is no JSON" : `the file is no table of vote weights: ${at}`,
     };
   }
   const { members } = read.data;

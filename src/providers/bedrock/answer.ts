@@ -5,7 +5,7 @@ import type { Delta, FinishReason } from "../../model/events.ts";
 import { tokenCount as count, type Usage } from "../../model/usage.ts";
 import type { Remembered } from "../translate/call-memory.ts";
 import { isRecord, isText, parseExactly, writeJson, type Json } from "../translate/json.ts";
-import { writeThoughts, type Thought } from "../translate/reasoning.ts";
+import { placedAfter, writeThoughts, type Thought } from "../translate/reasoning.ts";
 
 const reasons: Readonly<Record<string, FinishReason>> = {
   end_turn: "stop",
@@ -42,6 +42,11 @@ export interface Ended {
   readonly format: string;
 }
 
+/** The id of a call that came without one: no other answer has it, or a conversation would have it twice. */
+export function mintedId(callId: string, index: number): string {
+  return `call_${callId.slice(-24)}_${index}`;
+}
+
 /** Thoughts of answers, by the first call in each. */
 export type ThoughtMemory = Remembered<readonly Thought[]>;
 
@@ -73,14 +78,14 @@ function thoughtOf(block: Json): Thought | undefined {
   return { type: "text", text, ...(typeof signature === "string" ? { signature } : {}) };
 }
 
-function blockDeltas(block: Json, calls: number): readonly Delta[] {
+function blockDeltas(block: Json, callId: string, calls: number): readonly Delta[] {
   const { text, toolUse } = block;
   if (typeof text === "string") return text === "" ? [] : [{ type: "text", choice: 0, text }];
   const thought = thoughtOf(block);
   if (thought?.type === "text") return [{ type: "reasoning", choice: 0, text: thought.text }];
   if (!isRecord(toolUse)) return [];
   const { toolUseId, name, input } = toolUse;
-  const id = isText(toolUseId) ? toolUseId : `call_${calls}`;
+  const id = isText(toolUseId) ? toolUseId : mintedId(callId, calls);
   return [
     { type: "tool-call", choice: 0, index: calls, id, name: isText(name) ? name : "", text: writeJson(isRecord(input) ? input : {}) },
   ];
@@ -98,6 +103,8 @@ function parsed(bytes: Buffer): unknown {
 
 export interface AnswerContext {
   readonly upstream: string;
+  /** Ids of calls that come without one are made of this. */
+  readonly callId: string;
   /** Whose thoughts the answer brings. */
   readonly format: string;
   /** Keeps them for clients that do not send them back. */
@@ -105,7 +112,7 @@ export interface AnswerContext {
 }
 
 /** Reads the whole answer of `converse`. */
-export function readWhole(bytes: Buffer, { upstream, format, memory }: AnswerContext): Completion {
+export function readWhole(bytes: Buffer, { upstream, callId, format, memory }: AnswerContext): Completion {
   const body = parsed(bytes);
   const output = isRecord(body) ? body["output"] : undefined;
   const message = isRecord(output) ? output["message"] : undefined;
@@ -114,18 +121,25 @@ export function readWhole(bytes: Buffer, { upstream, format, memory }: AnswerCon
   }
   const blocks = Array.isArray(message["content"]) ? message["content"].filter(isRecord) : [];
   const fold = newFold();
+  const thoughts: Thought[] = [];
+  let length = 0;
   let calls = 0;
+  let first: string | undefined;
   for (const block of blocks) {
-    for (const delta of blockDeltas(block, calls)) {
-      if (delta.type === "tool-call") calls += 1;
+    const thought = thoughtOf(block);
+    if (thought && (thought.type === "encrypted" || thought.signature !== undefined)) {
+      thoughts.push({ ...thought, ...placedAfter(length, calls) });
+    }
+    for (const delta of blockDeltas(block, callId, calls)) {
+      if (delta.type === "text") length += delta.text.length;
+      if (delta.type === "tool-call") {
+        calls += 1;
+        first ??= delta.id;
+      }
       fold.add(delta);
     }
   }
-  const thoughts = blocks
-    .flatMap((block) => thoughtOf(block) ?? [])
-    .filter((thought) => thought.type === "encrypted" || thought.signature !== undefined);
-  const first = blocks.map(({ toolUse }) => (isRecord(toolUse) ? toolUse["toolUseId"] : undefined)).find((id) => id !== undefined);
-  if (thoughts.length > 0 && typeof first === "string") memory?.keep(first, thoughts);
+  if (thoughts.length > 0 && first !== undefined) memory?.keep(first, thoughts);
   for (const delta of toEnd(body["stopReason"], { upstream, called: calls > 0, thoughts, format })) fold.add(delta);
   const usage = readUsage(body["usage"]);
   return { choices: fold.choices(), ...(usage ? { usage } : {}) };

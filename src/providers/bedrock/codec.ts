@@ -1,3 +1,4 @@
+import type { Call } from "../../model/call.ts";
 import { GatewayError } from "../../model/errors.ts";
 import type { CallMemory } from "../translate/call-memory.ts";
 import type { Codec } from "../translate/leg.ts";
@@ -22,20 +23,21 @@ export interface Wiring {
 /** The Converse API for one model; `name` is `provider/model`. */
 export function converseCodec(model: string, name: string, { base, headers, sign, memory }: Wiring): Codec {
   const { thoughts: format } = familyOf(model);
-  const contextOf = (caller: string) => ({ upstream: name, format, memory: memory.of(caller) });
+  // A model takes back no thoughts but those of its maker.
+  const remembered = ({ principal }: Call) => memory.of(JSON.stringify([principal.name, format]));
+  const contextOf = (call: Call) => ({ upstream: name, callId: call.identity.id, format, memory: remembered(call) });
   return {
     streamType: "application/vnd.amazon.eventstream",
-    async write(request, { clock, delivery, principal }) {
+    async write(request, call) {
       // A path of dots would lead elsewhere.
       if (/^\.+$/.test(model)) throw new GatewayError("upstream_model_not_found", `${name} does not exist.`, { upstream: name });
-      const { bytes, dropped } = writeRequest(request, { model, upstream: name, memory: memory.of(principal.name) });
-      const path = `${base}/model/${encodeURIComponent(model)}/converse${delivery === "unary" ? "" : "-stream"}`;
-      const own = sign ? await sign(path, bytes, clock.wall()) : [];
-      const warnings = dropped.map((field) => `does not take "${field}"; it was left out`);
+      const { bytes, warnings } = writeRequest(request, { model, upstream: name, memory: remembered(call) });
+      const path = `${base}/model/${encodeURIComponent(model)}/converse${call.delivery === "unary" ? "" : "-stream"}`;
+      const own = sign ? await sign(path, bytes, call.clock.wall()) : [];
       return { path, headers: [...headers, ...own], bytes, warnings };
     },
-    whole: (bytes, { principal }) => readWhole(bytes, contextOf(principal.name)),
-    stream: ({ principal }) => new ConverseStream(contextOf(principal.name)),
+    whole: (bytes, call) => readWhole(bytes, contextOf(call)),
+    stream: (call) => new ConverseStream(contextOf(call)),
     refusal: (refused) => refusalError(name, refused),
   };
 }

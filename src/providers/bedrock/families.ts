@@ -1,11 +1,15 @@
 import type { Json } from "../translate/json.ts";
 
 /** What a request asks of thinking, where the model has it. */
-export interface Asked {
-  readonly effort: string;
+export interface Wish {
+  readonly effort?: string;
   /** Tokens, where the client names them. */
-  readonly budget: number | undefined;
+  readonly budget?: number;
   readonly maxTokens: number | undefined;
+}
+
+export interface Asked extends Wish {
+  readonly effort: string;
 }
 
 /** Where a wish for effort goes in a request. */
@@ -24,6 +28,9 @@ export interface Family {
   readonly thoughts: string;
   /** Undefined where the wish can not be told. */
   readonly thinking: (asked: Asked) => Thinking | undefined;
+  /** The same for Anthropic's `thinking`; absent where the model has no such thing. */
+  readonly own?: (thinking: Json, wish: Wish) => Thinking | undefined;
+  readonly isClaude: boolean;
   /** Takes `top_k`, in its own words. */
   readonly topK: boolean;
   /** Refuses temperature and its like. */
@@ -39,6 +46,7 @@ const none: Family = {
   ids: anyId,
   thoughts: "bedrock-converse-v1",
   thinking: () => undefined,
+  isClaude: false,
   topK: false,
   isUnsampled: false,
   isStrict: false,
@@ -62,6 +70,17 @@ function adaptive({ effort }: Asked): Thinking {
   return { fields: { thinking: { type: "adaptive" } }, effort: five[effort] ?? "high" };
 }
 
+/** Tokens are all that the older ones know: who asks for another mode gets as many as for the effort that it has when nothing is said. */
+function ownBudget(thinking: Json, { effort = "high", ...wish }: Wish): Thinking | undefined {
+  const { type } = thinking;
+  return type === "enabled" || type === "disabled" ? { fields: { thinking } } : budgeted({ ...wish, effort });
+}
+
+function ownAdaptive(thinking: Json, { effort }: Wish): Thinking {
+  const known = effort === undefined ? undefined : five[effort];
+  return { fields: { thinking }, ...(known === undefined ? {} : { effort: known }) };
+}
+
 /** The version in a name such as `anthropic.claude-opus-4-6-v1:0` or `claude-3-7-sonnet-20250219`. */
 function versionOf(name: string): number {
   const found = /-(\d{1,2})(?:[-.](\d{1,2}))?(?=$|[-@:.])/.exec(name);
@@ -70,11 +89,11 @@ function versionOf(name: string): number {
 
 function claude(model: string): Family {
   const version = versionOf(/claude(-.*)$/.exec(model)?.[1] ?? "");
-  const any = { ...none, thoughts: "anthropic-claude-v1" };
+  const any = { ...none, thoughts: "anthropic-claude-v1", isClaude: true };
   if (version < 3.7) return { ...any, topK: true };
-  if (version < 4.6) return { ...any, topK: true, thinking: budgeted, isStrict: true, needsThoughts: true };
+  if (version < 4.6) return { ...any, topK: true, thinking: budgeted, own: ownBudget, isStrict: true, needsThoughts: true };
   const isUnsampled = version >= (model.includes("sonnet") ? 5 : model.includes("haiku") ? 5.5 : 4.7);
-  return { ...any, topK: !isUnsampled, thinking: adaptive, isUnsampled, isStrict: true };
+  return { ...any, topK: !isUnsampled, thinking: adaptive, own: ownAdaptive, isUnsampled, isStrict: true };
 }
 
 const nova: Family = {

@@ -1,17 +1,18 @@
 import type { ChatBody, ChatRequest } from "../../model/request.ts";
-import { readEffort } from "../translate/effort.ts";
 import { exactField, isRecord, isText, writeJson, type Json } from "../translate/json.ts";
 import { subsetOf } from "../translate/schema-subset.ts";
 import { refuseFields, unsupported } from "../translate/unsupported.ts";
 import type { ThoughtMemory } from "./answer.ts";
-import { familyOf, type Family, type Thinking } from "./families.ts";
-import { toMessages } from "./messages.ts";
+import { familyOf, type Family } from "./families.ts";
+import { inferenceOf } from "./inference.ts";
+import { toMessages, type Told } from "./messages.ts";
+import { isThought, thinkingOf } from "./thinking.ts";
 import { enforced, toolSettings } from "./tools.ts";
 
 export interface WrittenRequest {
   readonly bytes: Buffer;
-  /** Fields that were left out, because the API has nothing for them and the answer's meaning does not hang on them. */
-  readonly dropped: readonly string[];
+  /** What was left out or changed, because the API has nothing for it and the answer's meaning does not hang on it. */
+  readonly warnings: readonly string[];
 }
 
 /** What the client would miss. */
@@ -30,7 +31,7 @@ const refused = {
 const understood = new Set([
   ...(
     "model messages stream stream_options chorale n temperature top_p top_k max_tokens max_completion_tokens stop response_format " +
-    "reasoning_effort reasoning tools tool_choice functions function_call parallel_tool_calls modalities service_tier"
+    "reasoning_effort reasoning thinking tools tool_choice functions function_call parallel_tool_calls modalities service_tier"
   ).split(" "),
   ...Object.keys(refused),
 ]);
@@ -72,40 +73,15 @@ function formatOf(format: unknown): Format {
   return { textFormat: { type: "json_schema", structure: { jsonSchema } }, system: [] };
 }
 
-const sampling = ["temperature", "top_p", "top_k"] as const;
-
-function inferenceOf(body: ChatBody, unsampled: boolean, dropped: Set<string>): Json {
-  const { max_completion_tokens: most, max_tokens: older, temperature, top_p: topP, stop } = body;
-  const limit = most ?? older;
-  if (unsampled) for (const field of sampling) if (body[field] !== undefined && body[field] !== null) dropped.add(field);
-  const config = {
-    ...(typeof limit === "number" ? { maxTokens: limit } : {}),
-    ...(typeof temperature === "number" && !unsampled ? { temperature } : {}),
-    ...(typeof topP === "number" && !unsampled ? { topP } : {}),
-    ...(stop === undefined || stop === null ? {} : { stopSequences: typeof stop === "string" ? [stop] : stop }),
-  };
-  return Object.keys(config).length > 0 ? { inferenceConfig: config } : {};
-}
-
-function has(message: Json | undefined, block: string): boolean {
-  const content = message?.["content"];
-  return Array.isArray(content) && content.some((part) => isRecord(part) && part[block] !== undefined);
+function has(message: Told | undefined, block: string): boolean {
+  return message?.content.some((part) => part[block] !== undefined) ?? false;
 }
 
 /** True where the messages forbid to think about them. */
-function isHindered(messages: readonly Json[], { needsThoughts }: Family): boolean {
+function isHindered(messages: readonly Told[], { needsThoughts }: Family): boolean {
   const last = messages.at(-1);
-  if (last?.["role"] === "assistant") return true;
+  if (last?.role === "assistant") return true;
   return needsThoughts && has(last, "toolResult") && !has(messages.at(-2), "reasoningContent");
-}
-
-function thinkingOf(body: ChatBody, family: Family, hindered: boolean): Thinking | undefined {
-  const { max_completion_tokens: most, max_tokens: older } = body;
-  const asked = readEffort(body);
-  if (!asked) return {};
-  const { effort = "medium", budget } = asked;
-  if (hindered && family.isStrict) return effort === "none" ? {} : undefined;
-  return family.thinking({ effort, budget, maxTokens: most ?? older ?? undefined });
 }
 
 export interface RequestOptions {
@@ -124,25 +100,24 @@ export function writeRequest(request: ChatRequest, { model, upstream, memory }: 
   const family = familyOf(model);
   const { system, messages, called } = toMessages(body, { upstream, ids: family.ids, thoughts: family.thoughts, memory, dropped });
   const { toolConfig, isForced } = toolSettings(body, { upstream, given: exactField(request, "tools"), called, dropped });
-  const thinking = thinkingOf(body, family, isForced || isHindered(messages, family));
-  if (!thinking) dropped.add("reasoning_effort");
+  const thinking = thinkingOf(body, { family, hindered: isForced || isHindered(messages, family), dropped });
   const { textFormat, system: asked } = formatOf(exactField(request, "response_format"));
-  const unsampled =
-    family.isUnsampled ||
-    (family.isStrict && isRecord(thinking?.fields?.["thinking"]) && thinking.fields["thinking"]["type"] !== "disabled");
+  const isSampled = !family.isUnsampled && !(family.isStrict && isThought(thinking));
+  const { inferenceConfig, warnings } = inferenceOf(body, family, isSampled);
   const { top_k: topK } = body;
-  const isKept = typeof topK === "number" && family.topK && !unsampled;
-  if (typeof topK === "number" && !isKept) dropped.add("top_k");
-  const fields = { ...thinking?.fields, ...(isKept ? { top_k: topK } : {}) };
-  const output = { ...(textFormat ? { textFormat } : {}), ...(thinking?.effort === undefined ? {} : { effort: thinking.effort }) };
+  const takesTopK = typeof topK === "number" && family.topK && isSampled;
+  if (typeof topK === "number" && isSampled && !family.topK) dropped.add("top_k");
+  const fields = { ...thinking.fields, ...(takesTopK ? { top_k: topK } : {}) };
+  const output = { ...(textFormat ? { textFormat } : {}), ...(thinking.effort === undefined ? {} : { effort: thinking.effort }) };
   const wire = {
     messages,
     ...(system.length + asked.length > 0 ? { system: [...system, ...asked] } : {}),
-    ...inferenceOf(body, unsampled, dropped),
+    ...(inferenceConfig ? { inferenceConfig } : {}),
     ...(toolConfig ? { toolConfig } : {}),
     ...(Object.keys(output).length > 0 ? { outputConfig: output } : {}),
     ...(Object.keys(fields).length > 0 ? { additionalModelRequestFields: fields } : {}),
     ...tierOf(body["service_tier"], dropped),
   };
-  return { bytes: Buffer.from(writeJson(wire)), dropped: [...dropped] };
+  const left = [...dropped].map((field) => `does not take "${field}"; it was left out`);
+  return { bytes: Buffer.from(writeJson(wire)), warnings: [...left, ...warnings] };
 }

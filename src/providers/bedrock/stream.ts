@@ -3,7 +3,7 @@ import type { Delta } from "../../model/events.ts";
 import type { Usage } from "../../model/usage.ts";
 import { isRecord, type Json } from "../translate/json.ts";
 import type { AnswerReader } from "../translate/leg.ts";
-import type { Thought } from "../translate/reasoning.ts";
+import { placedAfter, type Place, type Thought } from "../translate/reasoning.ts";
 import { readUsage, toEnd, type AnswerContext } from "./answer.ts";
 import { streamedError } from "./errors.ts";
 import { FrameReader, type Frame } from "./frames.ts";
@@ -29,14 +29,17 @@ export class ConverseStream implements AnswerReader {
   readonly #format: string;
   readonly #memory: AnswerContext["memory"];
   readonly #frames: FrameReader;
-  readonly #tools = new ToolBlocks();
+  readonly #tools: ToolBlocks;
+  /** Of the text so far. */
+  #length = 0;
   /** Thoughts by their block. */
-  readonly #thoughts = new Map<unknown, { text: string; signature?: string; data?: string }>();
+  readonly #thoughts = new Map<unknown, { text: string; signature?: string; data?: string; readonly place?: Place }>();
 
-  constructor({ upstream, format, memory }: AnswerContext) {
+  constructor({ upstream, callId, format, memory }: AnswerContext) {
     this.#upstream = upstream;
     this.#format = format;
     this.#memory = memory;
+    this.#tools = new ToolBlocks(callId);
     this.#frames = new FrameReader(upstream);
   }
 
@@ -88,7 +91,7 @@ export class ConverseStream implements AnswerReader {
     if (thoughts.length > 0 && first !== undefined) this.#memory?.keep(first, thoughts);
     const end = toEnd(stopReason, {
       upstream: this.#upstream,
-      called: this.#tools.used,
+      called: this.#tools.size > 0,
       thoughts,
       format: this.#format,
     });
@@ -97,14 +100,17 @@ export class ConverseStream implements AnswerReader {
   }
 
   #delta(block: unknown, { text, toolUse, reasoningContent: reasoning }: Json): readonly Delta[] {
-    if (typeof text === "string") return text === "" ? [] : [{ type: "text", choice: 0, text }];
+    if (typeof text === "string") {
+      this.#length += text.length;
+      return text === "" ? [] : [{ type: "text", choice: 0, text }];
+    }
     if (isRecord(toolUse)) return this.#tools.more(block, toolUse["input"]);
     return isRecord(reasoning) ? this.#thought(block, reasoning) : [];
   }
 
   #thought(block: unknown, { text, signature, redactedContent: data }: Json): readonly Delta[] {
     let thought = this.#thoughts.get(block);
-    if (!thought) this.#thoughts.set(block, (thought = { text: "" }));
+    if (!thought) this.#thoughts.set(block, (thought = { text: "", ...placedAfter(this.#length, this.#tools.size) }));
     if (typeof signature === "string") thought.signature = (thought.signature ?? "") + signature;
     if (typeof data === "string") thought.data = (thought.data ?? "") + data;
     if (typeof text !== "string" || text === "") return [];
@@ -113,9 +119,9 @@ export class ConverseStream implements AnswerReader {
   }
 
   #signed(): readonly Thought[] {
-    return [...this.#thoughts.values()].flatMap(({ text, signature, data }): Thought[] => {
-      if (data !== undefined) return [{ type: "encrypted", data }];
-      return signature === undefined ? [] : [{ type: "text", text, signature }];
+    return [...this.#thoughts.values()].flatMap(({ text, signature, data, ...place }): Thought[] => {
+      if (data !== undefined) return [{ type: "encrypted", data, ...place }];
+      return signature === undefined ? [] : [{ type: "text", text, signature, ...place }];
     });
   }
 }

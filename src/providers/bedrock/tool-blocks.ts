@@ -1,5 +1,6 @@
 import type { Delta } from "../../model/events.ts";
 import { isText, type Json } from "../translate/json.ts";
+import { mintedId } from "./answer.ts";
 
 interface Block {
   readonly index: number;
@@ -17,12 +18,19 @@ interface Block {
  * one begins.
  */
 export class ToolBlocks {
+  readonly #callId: string;
   readonly #blocks = new Map<unknown, Block>();
   /** Those that have not gone out to their end, in order; the first is the one that streams. */
   #waiting: Block[] = [];
 
-  get used(): boolean {
-    return this.#blocks.size > 0;
+  /** Ids of calls that come without one are made of `callId`. */
+  constructor(callId: string) {
+    this.#callId = callId;
+  }
+
+  /** How many calls there are. */
+  get size(): number {
+    return this.#blocks.size;
   }
 
   /** The id of the first call. */
@@ -34,7 +42,7 @@ export class ToolBlocks {
     const index = this.#blocks.size;
     const opened: Block = {
       index,
-      id: isText(id) ? id : `call_${index}`,
+      id: isText(id) ? id : mintedId(this.#callId, index),
       name: isText(name) ? name : "",
       held: [],
       told: false,

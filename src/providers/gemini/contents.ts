@@ -18,10 +18,18 @@ export interface ContentsOptions {
   readonly dropped: Set<string>;
 }
 
+interface Content {
+  readonly role: "user" | "model";
+  readonly parts: readonly Json[];
+}
+
 export interface Contents {
   readonly systemInstruction?: Json;
-  readonly contents: readonly Json[];
+  readonly contents: readonly Content[];
 }
+
+/** A call is refused where nobody has asked before. */
+const opening: Content = { role: "user", parts: [{ text: "." }] };
 
 const audioTypes: Readonly<Record<string, string>> = { wav: "audio/wav", mp3: "audio/mp3" };
 const imageTypes: Readonly<Record<string, string>> = {
@@ -112,7 +120,7 @@ function resultPart({ id, name, parts, isError }: Result, options: ContentsOptio
   return { functionResponse: { id, name, response, ...(media.length > 0 ? { parts: media } : {}) } };
 }
 
-function contentsOf(turn: Turn, options: ContentsOptions): readonly Json[] {
+function contentsOf(turn: Turn, options: ContentsOptions): readonly Content[] {
   if (turn.role === "assistant") return [{ role: "model", parts: modelParts(turn, options) }];
   const results = turn.role === "user" ? turn.results.map((result) => resultPart(result, options)) : [];
   return [
@@ -137,10 +145,12 @@ export function toContents({ messages }: ChatBody, options: ContentsOptions): Co
   const turns = readTurns(messages, upstream);
   const [first] = turns;
   const system = first?.role === "system" ? toParts(first.parts, options) : [];
-  const contents = turns
-    .slice(first?.role === "system" ? 1 : 0)
-    .flatMap((turn) => contentsOf(turn, options))
-    .filter(({ parts }) => Array.isArray(parts) && parts.length > 0);
+  const spoken = turns.slice(first?.role === "system" ? 1 : 0);
+  const contents = spoken.flatMap((turn) => contentsOf(turn, options)).filter(({ parts }) => parts.length > 0);
+  const last = spoken.at(-1);
+  // Without their turn the model would go on with its own words. What a user means who says nothing is for the API to judge.
+  if (last && last.role !== "assistant" && contents.at(-1)?.role !== "user") contents.push({ role: "user", parts: [{ text: "" }] });
+  if (contents[0]?.parts.some(({ functionCall }) => functionCall !== undefined)) contents.unshift(opening);
   // The API wants something to answer: a lone instruction is that.
   if (contents.length === 0) return { contents: [{ role: "user", parts: system.length > 0 ? system : [{ text: "" }] }] };
   return { contents, ...(system.length > 0 ? { systemInstruction: { parts: system } } : {}) };

@@ -3,6 +3,7 @@ import type { ChatBody } from "../../model/request.ts";
 import { readEffort } from "../translate/effort.ts";
 import { isRecord, type Json } from "../translate/json.ts";
 import { subsetOf, type SchemaSubset } from "../translate/schema-subset.ts";
+import { readStops } from "../translate/stops.ts";
 import { readTools, type Tool, type ToolChoice } from "../translate/tools.ts";
 import { unsupported } from "../translate/unsupported.ts";
 import { thinkingConfig } from "./thinking.ts";
@@ -60,7 +61,8 @@ export interface SettingsOptions {
 
 /** `generationConfig`; undefined when the request asks for nothing of it. */
 export function generationConfig(body: ChatBody, { model, dropped, exact }: SettingsOptions): Json | undefined {
-  const { max_completion_tokens: most, max_tokens: older, stop } = body;
+  const { max_completion_tokens: most, max_tokens: older } = body;
+  const stops = readStops(body);
   const limit = most ?? older;
   const renamed = Object.entries(names).flatMap(([from, to]) =>
     body[from] === undefined || body[from] === null ? [] : [[to, body[from]]],
@@ -72,7 +74,7 @@ export function generationConfig(body: ChatBody, { model, dropped, exact }: Sett
     ...(Object.fromEntries(renamed) as Json),
     ...seedOf(body.seed),
     ...(typeof limit === "number" ? { maxOutputTokens: limit } : {}),
-    ...(stop === undefined || stop === null ? {} : { stopSequences: typeof stop === "string" ? [stop] : stop }),
+    ...(stops.length > 0 ? { stopSequences: stops } : {}),
     ...logprobsOf(body),
     ...formatOf(exact("response_format")),
     ...(thinking ? { thinkingConfig: thinking } : {}),

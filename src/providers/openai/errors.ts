@@ -112,6 +112,9 @@ const plain: Partial<Record<ErrorCode, string>> = {
   upstream_rate_limited: "limits the rate of requests",
 };
 
+/** A 404 that says nothing of a model: what a server answers that has its API elsewhere. */
+const noAddress = "does not know this model, or its server has no such address: a baseUrl goes up to and with /v1";
+
 export interface Refusal {
   readonly upstream: string;
   readonly status: number;
@@ -133,7 +136,8 @@ export function refusalError({ upstream, status, headers, body, wallMs }: Refusa
     ...(told && told.message !== "" && verbatim.has(code) ? { wire: wireOf(code, told) } : {}),
   };
   const said = told && told.message !== "" && !unsaid.has(code) ? `: ${saidUnder(code, told.message)}` : "";
-  return new GatewayError(code, `${upstream} ${plain[code] ?? "failed"} (HTTP ${status})${said}`, details);
+  const what = code === "upstream_model_not_found" && (!told || told.message === "Not Found") ? noAddress : (plain[code] ?? "failed");
+  return new GatewayError(code, `${upstream} ${what} (HTTP ${status})${said}`, details);
 }
 
 /** An error that came inside an answer that had begun well: a 200 with an error body, or an error frame. */

@@ -3,12 +3,27 @@ import { isRecord, isText, type Json } from "./json.ts";
 /**
  * A thought as its server gave it, to be given back unchanged on the next turn. Between client and gateway it travels in the assistant
  * message's `reasoning_details`, which clients that keep it at all send back whole: `{type: "reasoning.text", text, signature, format, index}`
- * or `{type: "reasoning.encrypted", data, format, index}`.
+ * or `{type: "reasoning.encrypted", data, format, index}`, with a `place: {text, calls}` where the model had said something before.
  */
-export type Thought =
+export type Thought = {
+  /** Absent where the thought came before all else. */
+  readonly place?: Place;
+} & (
   | { readonly type: "text"; readonly text: string; readonly signature?: string }
   /** Nobody but its server can read it. */
-  | { readonly type: "encrypted"; readonly data: string };
+  | { readonly type: "encrypted"; readonly data: string }
+);
+
+/** What a model had said when it thought: so many characters of its text, so many calls. */
+export interface Place {
+  readonly text: number;
+  readonly calls: number;
+}
+
+/** The place behind what was said; none at the front. */
+export function placedAfter(text: number, calls: number): { readonly place?: Place } {
+  return text + calls > 0 ? { place: { text, calls } } : {};
+}
 
 /** The value of `reasoning_details`; `format` says whose thoughts they are, since only their own server takes them back. */
 export function writeThoughts(thoughts: readonly Thought[], format: string): readonly Json[] {
@@ -20,18 +35,28 @@ export function writeThoughts(thoughts: readonly Thought[], format: string): rea
           ...(thought.signature === undefined ? {} : { signature: thought.signature }),
           format,
           index,
+          ...placeField(thought),
         }
-      : { type: "reasoning.encrypted", data: thought.data, format, index },
+      : { type: "reasoning.encrypted", data: thought.data, format, index, ...placeField(thought) },
   );
+}
+
+function placeField({ place }: Thought): Json {
+  return place ? { place } : {};
+}
+
+function readPlace(place: unknown): { readonly place?: Place } {
+  const { text, calls } = isRecord(place) ? place : {};
+  return typeof text === "number" && typeof calls === "number" ? placedAfter(text, calls) : {};
 }
 
 function fromDetail(detail: unknown, format: string): Thought | undefined {
   if (!isRecord(detail)) return undefined;
-  const { type, text, signature, data, format: theirs } = detail;
+  const { type, text, signature, data, format: theirs, place } = detail;
   if (isText(theirs) && theirs !== format) return undefined;
-  if (type === "reasoning.encrypted" && isText(data)) return { type: "encrypted", data };
+  if (type === "reasoning.encrypted" && isText(data)) return { type: "encrypted", data, ...readPlace(place) };
   if (type !== "reasoning.text" || typeof text !== "string") return undefined;
-  return { type: "text", text, ...(isText(signature) ? { signature } : {}) };
+  return { type: "text", text, ...(isText(signature) ? { signature } : {}), ...readPlace(place) };
 }
 
 /** The same thoughts under the other name in use, `thinking_blocks`: the blocks of the Messages API as they are. */

@@ -1,4 +1,5 @@
-import { isRecord, isText, writeJson } from "./json.ts";
+import { isRecord, isText, writeJson, type Json } from "./json.ts";
+import { References } from "./schema-refs.ts";
 
 /** A part of JSON Schema, as one API takes it. */
 export interface SchemaSubset {
@@ -16,12 +17,12 @@ const maps = new Set(["properties", "$defs"]);
 const lists = new Set(["anyOf", "oneOf", "allOf", "prefixItems"]);
 const schemas = new Set(["items", "additionalProperties"]);
 
-function inside(key: string, value: unknown, subset: SchemaSubset): unknown {
+function inside(key: string, value: unknown, subset: SchemaSubset, references: References): unknown {
   if (maps.has(key) && isRecord(value)) {
-    return Object.fromEntries(Object.entries(value).map(([name, schema]) => [name, subsetOf(schema, subset)]));
+    return Object.fromEntries(Object.entries(value).map(([name, schema]) => [name, partOf(schema, subset, references)]));
   }
-  if (lists.has(key) && Array.isArray(value)) return value.map((schema) => subsetOf(schema, subset));
-  if (schemas.has(key)) return subsetOf(value, subset);
+  if (lists.has(key) && Array.isArray(value)) return value.map((schema) => partOf(schema, subset, references));
+  if (schemas.has(key)) return partOf(value, subset, references);
   if (key === "$ref" && typeof value === "string") return value.replace(/^#\/definitions\//, "#/$defs/");
   return value;
 }
@@ -38,16 +39,28 @@ function renamed([key, value]: readonly [string, unknown], { known }: SchemaSubs
  * read it: nothing is lost silently.
  */
 export function subsetOf(schema: unknown, subset: SchemaSubset): unknown {
+  return partOf(schema, subset, new References(schema));
+}
+
+function partOf(schema: unknown, subset: SchemaSubset, references: References): unknown {
   if (!isRecord(schema)) return schema;
   const members = Object.entries(schema)
     .filter(([key]) => !idle.has(key))
     .map((member) => renamed(member, subset));
+  const { $ref: ref } = schema;
+  if (ref === undefined) return written(schema, members, subset, references);
   // Beside a reference these APIs allow only keys with a dollar sign.
-  const isReference = members.some(([key]) => key === "$ref");
-  const takes = ([key, value]: readonly [string, unknown]) =>
-    subset.known.has(key) && (!isReference || key.startsWith("$")) && (subset.fits?.(key, value) ?? true);
-  const kept = Object.fromEntries(members.filter(takes).map(([key, value]) => [key, inside(key, value, subset)]));
-  if (isReference) return kept;
+  if (members.every(([key]) => key.startsWith("$"))) {
+    const kept = members.filter(([key]) => subset.known.has(key));
+    return Object.fromEntries(kept.map(([key, value]) => [key, inside(key, value, subset, references)]));
+  }
+  const said = Object.fromEntries(Object.entries(schema).filter(([key]) => !idle.has(key)));
+  return references.without({ ...said, $ref: ref }, (whole) => partOf(whole, subset, references));
+}
+
+function written(schema: Json, members: readonly (readonly [string, unknown])[], subset: SchemaSubset, references: References): unknown {
+  const takes = ([key, value]: readonly [string, unknown]) => subset.known.has(key) && (subset.fits?.(key, value) ?? true);
+  const kept = Object.fromEntries(members.filter(takes).map(([key, value]) => [key, inside(key, value, subset, references)]));
   const { description, type, properties } = schema;
   const isObject = type === "object" || (type === undefined && isRecord(properties)) || (Array.isArray(type) && type.includes("object"));
   const told = members.filter((member) => !takes(member) && !(subset.closed && member[0] === "additionalProperties"));

@@ -1,10 +1,12 @@
 import type { Message } from "../../model/request.ts";
+import { CallNumbers } from "./call-numbers.ts";
 import { isRecord, textOf, type Json } from "./json.ts";
 import { readParts, type Part } from "./parts.ts";
 import { unsupported } from "./unsupported.ts";
 
 /** A call of a tool, as the assistant made it. */
 export interface Called {
+  /** No other call of the conversation has it. */
   readonly id: string;
   readonly name: string;
   /** JSON text as the client wrote it; may be empty, and may be no JSON. */
@@ -100,22 +102,26 @@ function isEmpty(turn: Turn): boolean {
  * `unsupported_parameter` with the path of what is not known.
  */
 export function readTurns(messages: readonly Message[], upstream: string): readonly Turn[] {
-  const names = new Map<string, string>();
-  const turns = messages.map((message, index) => turnOf(message, `messages[${index}]`, { upstream, names }));
+  const heard: Heard = { upstream, names: new Map(), ids: new CallNumbers() };
+  const turns = messages.map((message, index) => turnOf(message, `messages[${index}]`, heard));
   return mergeTurns(turns.filter((turn) => !isEmpty(turn)));
 }
 
-function turnOf(
-  message: Message,
-  at: string,
-  { upstream, names }: { readonly upstream: string; readonly names: Map<string, string> },
-): Turn {
+/** What is known of the calls before a message. */
+interface Heard {
+  readonly upstream: string;
+  /** Of the tools, by the id of the call. */
+  readonly names: Map<string, string>;
+  readonly ids: CallNumbers;
+}
+
+function turnOf(message: Message, at: string, { upstream, names, ids }: Heard): Turn {
   const { role } = message;
   const read = readParts(message.content, `${at}.content`, upstream);
   const parts = role === "tool" ? read : hinted(read, message);
   if (role === "system" || role === "developer") return { role: "system", parts };
   if (role === "assistant") {
-    const calls = callsOf(message, at, upstream);
+    const calls = callsOf(message, at, upstream).map((call) => ({ ...call, id: ids.call(call.id) }));
     for (const { id, name } of calls) names.set(id, name);
     const { refusal } = message;
     const said: readonly Part[] =
@@ -123,7 +129,7 @@ function turnOf(
     return { role: "assistant", parts: said, calls, from: [message] };
   }
   if (role !== "tool" && role !== "function") return { role: "user", results: [], parts };
-  const id = role === "tool" ? textOf(message["tool_call_id"]) : legacyId(message["name"]);
+  const id = ids.result(role === "tool" ? textOf(message["tool_call_id"]) : legacyId(message["name"]));
   const result = { id, name: names.get(id) ?? textOf(message["name"]), parts, isError: message["is_error"] === true, from: message };
   return { role: "user", results: [result], parts: [] };
 }

@@ -263,6 +263,7 @@ describe("a request", () => {
         role: "user",
         content: [
           { image: { format: "png", source: { bytes: "iVBO" } } },
+          { text: "Attached: my-file v1, my-file v1 (2)" },
           { document: { format: "pdf", name: "my-file v1", source: { bytes: "JVBE" } } },
           { document: { format: "pdf", name: "my-file v1 (2)", source: { bytes: "JVBE" } } },
         ],
@@ -488,7 +489,7 @@ describe("an answer", () => {
     const bytes = Buffer.concat(written);
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: bytes.length }), { maxLength: 40 }), (cuts) => {
-        const reader = new ConverseStream({ upstream: "bed/a", format: "anthropic-claude-v1" });
+        const reader = new ConverseStream({ upstream: "bed/a", callId: "chatcmpl-1", format: "anthropic-claude-v1" });
         const at = [0, ...cuts.toSorted((a, b) => a - b), bytes.length];
         const found = at.slice(1).flatMap((end, i) => reader.read(bytes.subarray(at[i], end)));
         expect([...found, ...reader.end()]).toEqual(all);
@@ -577,6 +578,27 @@ describe("an answer", () => {
       await ask({ messages, tools: [weather], reasoning_effort: "low" }, unary);
       expect([(sent()["messages"] as unknown[])[1], call().trace.warnings.length]).toEqual([{ role: "assistant", content }, 0]);
       expect(sent()["additionalModelRequestFields"]).toEqual({ thinking: { type: "enabled", budget_tokens: 2048 } });
+    }
+  });
+
+  test("has its thoughts remembered for models of its own maker only", async () => {
+    const content = [
+      { reasoningContent: { reasoningText: { text: "Hm.", signature: "c2ln" } } },
+      { toolUse: { toolUseId: "t1", name: "weather", input: {} } },
+    ];
+    const { ask, sent, instance } = await start(whole(content, { stopReason: "tool_use" }), "anthropic.claude-sonnet-4-5-v1:0");
+    await ask({}, unary);
+    const messages = [
+      { role: "user", content: "Weather?" },
+      { role: "assistant", content: null, tool_calls: [calling("t1", "weather", "{}")] },
+      { role: "tool", tool_call_id: "t1", content: "blue" },
+    ];
+    for (const [model, expected] of [
+      ["us.amazon.nova-2-lite-v1:0", content.slice(1)],
+      ["anthropic.claude-opus-4-6-v1", content],
+    ] as const) {
+      await read(instance.chat(model).stream(newRequest({ messages, tools: [weather] }), newCall({ clock: systemClock, ...unary })));
+      expect((sent()["messages"] as unknown[])[1]).toEqual({ role: "assistant", content: expected });
     }
   });
 

@@ -91,6 +91,8 @@ const calling = (id: string, name: string, args: string, extra: object = {}) => 
   ...extra,
 });
 
+const user = (content: string) => ({ role: "user", content });
+
 describe("a request", () => {
   test("goes to the method of its delivery, with the key in a header and not in the address", async () => {
     const started = await start(okay);
@@ -161,6 +163,64 @@ describe("a request", () => {
     const started = await start(okay);
     await started.ask({ messages: [{ role: "system", content: "Say hello." }] }, unary);
     expect(started.sent()).toEqual({ contents: [{ role: "user", parts: [{ text: "Say hello." }] }] });
+  });
+
+  test("keeps the turn of a user who says nothing, so that the model does not go on with its own words", async () => {
+    const started = await start(okay);
+    await started.ask({ messages: [user("x"), { role: "assistant", content: "y" }, user("")] }, unary);
+    expect(started.sent()["contents"]).toEqual([
+      { role: "user", parts: [{ text: "x" }] },
+      { role: "model", parts: [{ text: "y" }] },
+      { role: "user", parts: [{ text: "" }] },
+    ]);
+    await started.ask({ messages: [{ role: "system", content: "Be short." }, user("")] }, unary);
+    expect(started.sent()).toEqual({
+      systemInstruction: { parts: [{ text: "Be short." }] },
+      contents: [{ role: "user", parts: [{ text: "" }] }],
+    });
+  });
+
+  test("has somebody ask before a call, which is refused without", async () => {
+    const started = await start(okay);
+    const made = { role: "assistant", content: null, tool_calls: [calling("c1", "clock", "{}")] };
+    await started.ask({ messages: [made, { role: "tool", tool_call_id: "c1", content: "noon" }] }, unary);
+    expect((started.sent()["contents"] as { role: string; parts: object[] }[]).map(({ role, parts }) => [role, parts.length])).toEqual([
+      ["user", 1],
+      ["model", 1],
+      ["user", 1],
+    ]);
+    await started.ask({ messages: [{ role: "assistant", content: "Hi." }, user("x")] }, unary);
+    expect((started.sent()["contents"] as object[])[0]).toEqual({ role: "model", parts: [{ text: "Hi." }] });
+  });
+
+  test("tells calls of one id apart, each with its result", async () => {
+    const started = await start(okay);
+    const round = [
+      { role: "assistant", content: null, tool_calls: [calling("call_0", "f", "{}"), calling("call_1", "g", "{}")] },
+      { role: "tool", tool_call_id: "call_1", content: "b" },
+      { role: "tool", tool_call_id: "call_0", content: "a" },
+    ];
+    const legacy = [
+      { role: "assistant", content: null, function_call: { name: "f", arguments: "{}" } },
+      { role: "function", name: "f", content: "c" },
+    ];
+    await started.ask({ messages: [user("x"), ...round, ...round, ...legacy, ...legacy] }, unary);
+    const ids = (kind: "functionCall" | "functionResponse") =>
+      (started.sent()["contents"] as { parts: Readonly<Record<string, { id: string }>>[] }[])
+        .map(({ parts }) => parts.flatMap((part) => part[kind]?.id ?? []))
+        .filter((found) => found.length > 0);
+    expect(ids("functionCall")).toEqual([["call_0", "call_1"], ["call_0_2", "call_1_2"], ["function_f"], ["function_f_2"]]);
+    expect(ids("functionResponse")).toEqual([["call_1", "call_0"], ["call_1_2", "call_0_2"], ["function_f"], ["function_f_2"]]);
+  });
+
+  test.for<readonly [unknown, object | undefined]>([
+    [["", "\n", "x"], { stopSequences: ["\n", "x"] }],
+    ["", undefined],
+    [[""], undefined],
+  ])("stops at no empty text: %j", async ([stop, config]) => {
+    const started = await start(okay);
+    await started.ask({ stop }, unary);
+    expect([started.sent()["generationConfig"], started.call().trace.warnings]).toEqual([config, []]);
   });
 
   test("carries images, audio and files; A-MM-01 as inlineData", async () => {
@@ -311,7 +371,8 @@ describe("a request", () => {
         age: { type: "integer", minimum: 0, exclusiveMaximum: 777 },
         code: { type: "string", pattern: "^a+$", description: "A code." },
         kind: { const: "x" },
-        next: { $ref: "#/definitions/node", description: "gone" },
+        next: { $ref: "#/definitions/node", description: "The next." },
+        last: { $ref: "#/definitions/node" },
       },
       required: ["age"],
       additionalProperties: false,
@@ -326,7 +387,8 @@ describe("a request", () => {
           age: { type: "integer", minimum: 0, description: "exclusiveMaximum: 777" },
           code: { type: "string", description: 'A code.\npattern: "^a+$"' },
           kind: { enum: ["x"] },
-          next: { $ref: "#/$defs/node" },
+          next: { type: "string", description: "The next." },
+          last: { $ref: "#/$defs/node" },
         },
         required: ["age"],
         additionalProperties: false,

@@ -58,6 +58,12 @@ describe("refusalError", () => {
       expect(wire).toMatchObject({ param: "model", code: "model_not_found" });
   });
 
+  test("a 404 that is about no model may be about the address", () => {
+    for (const body of [undefined, { detail: "Not Found" }])
+      expect(refused(404, body).message).toContain("a baseUrl goes up to and with /v1");
+    expect(refused(404, { error: { message: "The model `x` does not exist" } }).message).not.toContain("baseUrl");
+  });
+
   test("never tells addresses, keys or markup", () => {
     const message = "<b>Bad</b> key sk-abcdefgh1234 at https://10.0.0.7:8000/v1, Bearer abcdefghijk, AIzaSyA1234567890";
     for (const status of [400, 429, 500, 503]) {

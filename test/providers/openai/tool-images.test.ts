@@ -7,7 +7,7 @@ import { newRequest } from "../../support/call.ts";
 const image = { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } };
 const text = { type: "text", text: "See:" };
 const call = (id: string) => ({ id, type: "function", function: { name: "look", arguments: "{}" } });
-const result = (id: string, content: unknown): Message => ({ role: "tool", tool_call_id: id, content: content as string });
+const result = (id: string, content: unknown): Message => ({ role: "tool", tool_call_id: id, content });
 const user: Message = { role: "user", content: "Look" };
 const asks: Message = { role: "assistant", content: null, tool_calls: [call("call_1"), call("call_2"), call("call_3")] };
 

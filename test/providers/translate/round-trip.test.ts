@@ -57,7 +57,11 @@ test("an answer of Converse's that a client sends back is the answer that was gi
         ...calls.map(({ name, args }, index) => ({ toolUse: { toolUseId: ids[index], name, input: args } })),
       ];
       const body = { output: { message: { role: "assistant", content } }, stopReason: "tool_use" };
-      const read = readConverse(Buffer.from(JSON.stringify(body)), { upstream: "up/b", format: familyOf(model).thoughts });
+      const read = readConverse(Buffer.from(JSON.stringify(body)), {
+        upstream: "up/b",
+        callId: "chatcmpl-1",
+        format: familyOf(model).thoughts,
+      });
       const written = writeConverse(sentBack(read, ids), { upstream: "up/b", model });
       const { messages } = JSON.parse(written.bytes.toString()) as { readonly messages: readonly unknown[] };
       expect(messages[1]).toEqual(plain({ role: "assistant", content }));

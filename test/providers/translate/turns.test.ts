@@ -76,6 +76,38 @@ describe("readTurns", () => {
   });
 });
 
+describe("ids of calls", () => {
+  const said = (...ids: readonly string[]): readonly Message[] => [
+    { role: "assistant", tool_calls: ids.map((id) => call(id, `f${id}`)) },
+    ...ids.map((id) => ({ role: "tool", tool_call_id: id, content: id })),
+  ];
+  const idsOf = (messages: readonly Message[]) =>
+    readTurns(messages, "up/a").flatMap((turn) =>
+      turn.role === "assistant"
+        ? turn.calls.map(({ id, name }) => `${id} ${name}`)
+        : turn.role === "user"
+          ? turn.results.map(({ id, name }) => `${id} ${name}`)
+          : [],
+    );
+
+  test("are each those of one call, whose result has the same", () => {
+    const messages = [...said("0", "1"), ...said("0_2", "0"), ...said("0")];
+    expect(idsOf(messages)).toEqual(["0 f0", "1 f1", "0 f0", "1 f1", "0_2 f0_2", "0_3 f0", "0_2 f0_2", "0_3 f0", "0_4 f0", "0_4 f0"]);
+  });
+
+  test("hang on nothing that comes later, so that a prompt stays the same at its front", () => {
+    const rounds = [...said("0"), ...said("0"), ...said("0_2"), ...said("0")];
+    const all = idsOf(rounds);
+    expect(new Set(all).size).toBe(4);
+    for (let length = 2; length <= rounds.length; length += 2) expect(idsOf(rounds.slice(0, length))).toEqual(all.slice(0, length));
+  });
+
+  test("are found quickly, however many calls want the same one", () => {
+    const messages = Array.from({ length: 20_000 }, () => said("0")).flat();
+    expect(new Set(idsOf(messages)).size).toBe(20_000);
+  });
+});
+
 describe("readTools", () => {
   const read = (fields: Fields) => readTools({ model: "m", messages: [], ...fields }, "up/a");
 
@@ -118,7 +150,8 @@ test("thoughts of one server come back unchanged, and only to it", () => {
   const thoughts: readonly Thought[] = [
     { type: "text", text: "Hm.", signature: "c2ln" },
     { type: "text", text: "" },
-    { type: "encrypted", data: "ZW5j" },
+    { type: "encrypted", data: "ZW5j", place: { text: 3, calls: 0 } },
+    { type: "text", text: "Hm?", place: { text: 3, calls: 1 } },
   ];
   const message = { reasoning_details: writeThoughts(thoughts, "a-v1") };
   expect(readThoughts(message, "a-v1")).toEqual(thoughts);

@@ -138,6 +138,12 @@ describe("the count", () => {
     expect(call.trace.degraded).toEqual([]);
     const allCut = await run(abc, { a: cut, b: cut, c: cut });
     expect(textIn(allCut.events)).toContain("9");
+    expect(allCut.call.trace.degraded).toEqual(["quorum: every answer was cut at its limit"]);
+    expect(call.span.children.map(({ label, cut }) => [label, cut])).toEqual([
+      ["a", true],
+      ["b", true],
+      ["c", undefined],
+    ]);
   });
 
   test("reads a choice by the options of the prompt, and a regex by its pattern", async () => {
