@@ -95,6 +95,11 @@ export const explain: Command = {
     if (model === undefined || more.length > 0)
       throw new UsageError("explain: expected a model and at most one file: chorale explain <model> [request.json]");
     const { config, catalog } = await openConfigured(site);
+    if (!catalog.get(model)) {
+      const near = catalog.nearest(model).map((name) => `"${name}"`);
+      const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "; chorale models lists what there is";
+      throw new UsageError(`explain: there is no model "${model}"${hint}`);
+    }
     try {
       const asker = askerOf(flags["key"], config);
       const explained = explainRequest({ served: { catalog }, asker, header: () => undefined, startMs: 0 }, {}, readRequest(model, path));

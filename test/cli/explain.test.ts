@@ -104,7 +104,8 @@ describe("chorale explain", () => {
     };
     expect(await said()).toContain("expected a model and at most one file");
     expect(await said("a", "b", "c")).toContain("expected a model and at most one file");
-    expect(await said("exma")).toContain("Did you mean 'exam'?");
+    expect(await said("exma")).toBe('explain: there is no model "exma"; did you mean "exam"?\n');
+    expect(await said("xyzzyxyzzy")).toBe('explain: there is no model "xyzzyxyzzy"; chorale models lists what there is\n');
     expect(await said("exam", "/nowhere.json")).toBe("/nowhere.json can not be read (ENOENT)\n");
     expect(await said("exam", request("{"))).toContain("is not valid JSON\n");
     expect(await said("exam", request([]))).toContain("must be a JSON object");
