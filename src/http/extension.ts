@@ -27,8 +27,13 @@ export function cleanUsd(usd: number): number {
 
 /** Whether the price of any call is known that may have cost something: who refused a request asks nothing for it. */
 export function isCostKnown({ legs }: Call["ledger"]): boolean {
-  const paid = legs.filter(({ usage }) => !usage || usage.promptTokens + usage.completionTokens > 0);
-  return paid.length === 0 || paid.some(({ usd }) => usd !== undefined);
+  let isFree = true;
+  for (const { usage, usd } of legs) {
+    if (usage && usage.promptTokens + usage.completionTokens === 0) continue;
+    if (usd !== undefined) return true;
+    isFree = false;
+  }
+  return isFree;
 }
 
 function timings(span: Span, startMs: number): Json {
