@@ -45,6 +45,8 @@ export interface Foreign {
   readonly fields: readonly string[];
   /** Of messages, their parts and calls, and of tools. */
   readonly inner: readonly string[];
+  /** Fields in the words of that API, where the body has them in others that say less. They are no part of the body: no other server gets them. */
+  readonly native?: Readonly<Record<string, unknown>>;
 }
 
 /**

@@ -1,10 +1,12 @@
 import { deltasOf } from "../../model/choice-deltas.ts";
 import type { Choice } from "../../model/completion.ts";
+import { GatewayError } from "../../model/errors.ts";
 import type { Delta, FinishReason } from "../../model/events.ts";
 import { seal } from "../openai/responses/carry.ts";
 import { isObject, type Json } from "../openai/responses/json.ts";
 import { endingOf, type Ending } from "./ending.ts";
 import { inOrder, wholeInOrder } from "./order.ts";
+import { ObjectEnd } from "./object-end.ts";
 import { thoughtOf, type Thought } from "./thoughts.ts";
 
 /** Tells one event; `fields` without its type. */
@@ -17,6 +19,8 @@ interface OpenBlock {
   readonly pieces: string[];
   readonly citations: Json[];
   signature: string;
+  /** Of a call: whether its arguments have come to their end. */
+  readonly end: ObjectEnd | undefined;
 }
 
 export interface ContentOptions {
@@ -52,10 +56,12 @@ export class Content {
   readonly #calls = new Map<number, number>();
   #callFields: Record<string, Json> = {};
   #fields: Record<string, unknown[]> = {};
+  #held: Delta[] = [];
   #thought = false;
   #refusal = "";
   #reason: FinishReason = "stop";
-  #met: unknown;
+  /** What the leaf says of the end beside the reason. */
+  #told: Readonly<Record<string, unknown>> | undefined;
 
   constructor(options: ContentOptions, emit: Emit) {
     this.#options = options;
@@ -64,25 +70,48 @@ export class Content {
 
   /** Adds what one batch brought. */
   addAll(deltas: readonly Delta[]): void {
-    for (const delta of inOrder(deltas)) if (delta.choice === 0) this.#add(delta);
+    for (const delta of inOrder(deltas.filter(({ choice }) => choice === 0))) this.#take(delta);
   }
 
   /** Adds an answer that came at once. */
   addWhole(choice: Choice): void {
-    for (const delta of wholeInOrder(deltasOf(choice, 0))) this.#add(delta);
+    for (const delta of wholeInOrder(deltasOf(choice, 0))) this.#take(delta);
   }
 
   /** Ends the last block. Call it once the model has finished. */
   finish(): Ending {
+    // Each time the block that all else waited for is closed, so something goes on.
+    while (this.#held.length > 0) {
+      this.#close();
+      this.#release();
+    }
     this.#close();
     this.#carry();
     return endingOf({
       reason: this.#reason,
       refusal: this.#refusal,
       hasCalls: this.#calls.size > 0,
-      met: this.#met,
+      met: this.#told?.["stop_reason"],
+      details: this.#told?.["stop_details"],
       stops: this.#options.stops,
     });
+  }
+
+  /**
+   * A call is one block from its name to the end of its arguments: what comes in between waits until they are whole, or until the answer ends. It
+   * must not be dropped, nor cut the arguments short, for a client would call the tool with half of them.
+   */
+  #take(delta: Delta): void {
+    const isOwn = delta.type === "tool-call" && this.#calls.get(delta.index) === this.#open?.index;
+    if (isOwn || delta.type === "end" || this.#open?.end?.reached !== false) this.#add(delta);
+    else this.#held.push(delta);
+    if (isOwn && this.#held.length > 0 && this.#open?.end?.reached === true) this.#release();
+  }
+
+  #release(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const delta of held) this.#take(delta);
   }
 
   #add(delta: Delta): void {
@@ -104,7 +133,7 @@ export class Content {
         return;
       case "end":
         this.#reason = delta.reason;
-        this.#met = delta.extra?.["stop_reason"];
+        this.#told = delta.extra;
         return;
       default:
         // The API has no log-probabilities.
@@ -126,7 +155,7 @@ export class Content {
   #start(type: OpenBlock["type"], head: Json): void {
     this.#close();
     const index = this.blocks.length;
-    this.#open = { type, index, head, pieces: [], citations: [], signature: "" };
+    this.#open = { type, index, head, pieces: [], citations: [], signature: "", end: type === "tool_use" ? new ObjectEnd() : undefined };
     this.#emit("content_block_start", { index, content_block: type === "tool_use" ? { ...head, input: {} } : head });
   }
 
@@ -142,10 +171,14 @@ export class Content {
       this.#calls.set(call, this.blocks.length);
       if (extra && Object.keys(extra).length > 0) this.#callFields[known] = extra;
     }
+    if (text === "") return;
     const open = this.#open;
-    // All of one call comes before the next thing: leaves see to it.
-    if (text === "" || !open || open.index !== this.#calls.get(call)) return;
+    if (open?.index !== this.#calls.get(call) || !open) {
+      if (text.trim() === "") return;
+      throw new GatewayError("upstream_protocol", "The model went on with a call whose arguments were whole.");
+    }
     open.pieces.push(text);
+    open.end?.add(text);
     this.#delta(open.index, { type: "input_json_delta", partial_json: text });
   }
 
@@ -189,7 +222,8 @@ export class Content {
   /** A signature belongs to the block of its own text. */
   #signed({ text, signature }: Thought & { readonly type: "signed" }): boolean {
     if (this.#open?.type !== "thinking") {
-      if (this.#thought || this.blocks.length > 0 || this.#open) return false;
+      // Its words may have been told in another block; where it has none there is nothing to tell twice.
+      if (text !== "" && (this.#thought || this.blocks.length > 0 || this.#open)) return false;
       this.#start("thinking", { type: "thinking", thinking: "", signature: "" });
       if (text !== "") this.#write("thinking", text);
     }

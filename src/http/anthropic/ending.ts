@@ -1,5 +1,5 @@
 import type { FinishReason } from "../../model/events.ts";
-import type { Json } from "../openai/responses/json.ts";
+import { isObject, type Json } from "../openai/responses/json.ts";
 
 /** Why an answer ended, as the API says it. */
 export interface Ending {
@@ -22,13 +22,16 @@ export interface Ended {
   readonly hasCalls: boolean;
   /** Which of the texts given as `stop_sequences` a leaf says that it met. */
   readonly met: unknown;
+  /** What a leaf tells of a refusal. */
+  readonly details: unknown;
   readonly stops: readonly string[];
 }
 
 /** A refusal ends an answer whatever else the leaf says; what was written of it has its place beside the reason. */
-export function endingOf({ reason, refusal, hasCalls, met, stops }: Ended): Ending {
+export function endingOf({ reason, refusal, hasCalls, met, details: told, stops }: Ended): Ending {
   if (refusal !== "" || reason === "content_filter") {
-    const details = { type: "refusal", category: null, explanation: refusal === "" ? null : refusal };
+    const category = isObject(told) && typeof told["category"] === "string" ? told["category"] : null;
+    const details = { type: "refusal", category, explanation: refusal === "" ? null : refusal };
     return { stop_reason: "refusal", stop_sequence: null, stop_details: details };
   }
   if (reason === "stop" && hasCalls) return { stop_reason: "tool_use", stop_sequence: null, stop_details: null };

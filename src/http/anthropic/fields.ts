@@ -48,7 +48,7 @@ export const decisions = {
 /** What a server of the OpenAI API may refuse, because it knows nothing of it. */
 export const foreign: Foreign = {
   fields: ["cache_control", "context_management", "inference_geo", "reasoning", "speed", "thinking", "top_k"],
-  inner: ["cache_control", "extra_content", "is_error", "reasoning_content", "reasoning_details"],
+  inner: ["cache_control", "citations", "extra_content", "is_error", "reasoning_content", "reasoning_details"],
 };
 
 const byName = new Map<string, Decision>(Object.entries(decisions));

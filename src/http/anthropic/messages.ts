@@ -4,7 +4,7 @@ import { invalid, isObject, quoted, unsupported, type Json } from "../openai/res
 import { isGiven } from "./fields.ts";
 import { contentOf, hintOf, partsOf, textAt, textContentOf } from "./parts.ts";
 import { elementsOf, memberOf } from "./raw.ts";
-import { detailsOf, type Thought } from "./thoughts.ts";
+import { detailsOf, type Place, type Thought } from "./thoughts.ts";
 
 /** A block of a turn, where the client finds it, and its own text: what a call was given is taken from there, digit by digit. */
 interface Placed {
@@ -81,13 +81,23 @@ function callOf(block: Json, { at, raw }: Placed): Json {
   };
 }
 
+/** A text of the assistant's with the sources that it stands on. */
+function citedParts(block: Json, at: string): readonly Json[] {
+  const { citations } = block;
+  if (isGiven(citations) && !Array.isArray(citations)) invalid(`${at}.citations`, "expected an array");
+  const isCited = Array.isArray(citations) && citations.length > 0;
+  return partsOf(block, at).map((part) => (isCited ? { ...part, citations: citations as unknown } : part));
+}
+
 /** What an assistant's turn says, while its blocks are read. */
 class Said {
   readonly parts: Json[] = [];
   readonly calls: Json[] = [];
-  readonly thoughts: Thought[] = [];
+  readonly thoughts: (Thought & { readonly place: Place })[] = [];
   readonly carried: Carried[] = [];
   reasoning = "";
+  /** Of the text. */
+  #length = 0;
 
   add(placed: Placed): void {
     const { block, at } = placed;
@@ -95,7 +105,7 @@ class Said {
     if (isObject(block) && type === "tool_use") this.calls.push(callOf(block, placed));
     else if (isObject(block) && type === "thinking") this.#thinking(block, at);
     else if (isObject(block) && type === "redacted_thinking") this.#redacted(textAt(block["data"], `${at}.data`));
-    else if (isObject(block) && type === "text") this.parts.push(...partsOf(block, at));
+    else if (isObject(block) && type === "text") this.#say(citedParts(block, at));
     else if (typeof type === "string") unsupported(`${at}.type`, `blocks of type ${quoted(type)} can not be sent as the assistant's here`);
     else invalid(`${at}.type`, "expected a string");
   }
@@ -105,13 +115,22 @@ class Said {
     const text = textAt(block["thinking"], `${at}.thinking`);
     this.reasoning += text;
     if (isGiven(signature) && textAt(signature, `${at}.signature`) !== "")
-      this.thoughts.push({ type: "signed", text, signature: signature as string });
+      this.thoughts.push({ type: "signed", text, signature: signature as string, place: this.#place });
   }
 
   #redacted(data: string): void {
     const carried = unseal(data);
     if (carried) this.carried.push(carried);
-    else this.thoughts.push({ type: "redacted", data });
+    else this.thoughts.push({ type: "redacted", data, place: this.#place });
+  }
+
+  get #place(): Place {
+    return { text: this.#length, calls: this.calls.length };
+  }
+
+  #say(parts: readonly Json[]): void {
+    this.parts.push(...parts);
+    for (const { text } of parts) if (typeof text === "string") this.#length += text.length;
   }
 
   /** The chat message; undefined when the turn says nothing. */

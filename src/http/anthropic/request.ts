@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { GatewayError, toGatewayError } from "../../model/errors.ts";
 import { chatRequest, readSource, type ChatRequest, type Source } from "../../model/request.ts";
 import { checkChatBody } from "../openai/check.ts";
@@ -7,7 +8,7 @@ import { messagesOf } from "./messages.ts";
 import { textContentOf } from "./parts.ts";
 import { inOwnWords } from "./params.ts";
 import { thinkingOf } from "./thinking.ts";
-import { toolChoiceOf, toolsOf } from "./tools.ts";
+import { toolChoiceOf, toolHints, toolsOf } from "./tools.ts";
 
 export interface ReadOptions {
   /** The request only counts tokens: it bounds no answer. */
@@ -48,14 +49,36 @@ function formatOf(format: unknown, name: string): Json {
 
 const tiers: Readonly<Record<string, string>> = { auto: "auto", standard_only: "default" };
 
-function smallFields(body: Json): Json {
-  const { metadata, service_tier: tier, stop_sequences: stops, max_tokens: bound } = body;
+/** OpenAI refuses a longer name of a user; Claude Code has one. */
+const LONGEST_USER = 64;
+
+function userOf({ metadata }: Json): string | undefined {
   const user = isObject(metadata) ? metadata["user_id"] : undefined;
+  return typeof user === "string" ? user : undefined;
+}
+
+function smallFields(body: Json): Json {
+  const { service_tier: tier, stop_sequences: stops, max_tokens: bound } = body;
+  const user = userOf(body);
   return {
     ...(isGiven(bound) ? { max_completion_tokens: bound } : {}),
     ...(Array.isArray(stops) && stops.length > 0 ? { stop: stops as unknown } : {}),
-    ...(isGiven(user) ? { user } : {}),
+    ...(user === undefined ? {} : { user: user.length > LONGEST_USER ? hash("sha256", user) : user }),
     ...(typeof tier === "string" ? { service_tier: tiers[tier] } : {}),
+  };
+}
+
+/** What a chat says in other words, and not all of it, as leaves of this API get it. */
+function nativeOf(body: Json, config: Json): Json {
+  const { thinking } = body;
+  const { effort } = config;
+  const user = userOf(body);
+  const hints = toolHints(body["tools"]);
+  return {
+    ...(hints.length > 0 ? { tools: hints } : {}),
+    ...(isGiven(thinking) ? { thinking } : {}),
+    ...(isGiven(effort) ? { output_config: { effort } } : {}),
+    ...(user !== undefined && user.length > LONGEST_USER ? { metadata: { user_id: user } } : {}),
   };
 }
 
@@ -101,7 +124,7 @@ export function readMessages(body: unknown, source: Source, { counts, dropHosted
   const { stop_sequences: stops } = body;
   try {
     return {
-      request: { ...chatRequest(checkChatBody(read.body), read.source), foreign },
+      request: { ...chatRequest(checkChatBody(read.body), read.source), foreign: { ...foreign, native: nativeOf(body, config) } },
       stops: Array.isArray(stops) ? (stops as readonly string[]) : [],
       showsThinking: thinking.isShown,
       warnings,

@@ -8,13 +8,31 @@ export type Thought =
   | { readonly type: "signed"; readonly text: string; readonly signature: string }
   | { readonly type: "redacted"; readonly data: string };
 
-/** Thoughts of the client's, as a chat message carries them. */
-export function detailsOf(thoughts: readonly Thought[]): readonly Json[] {
-  return thoughts.map((thought, index) =>
-    thought.type === "signed"
-      ? { type: "reasoning.text", text: thought.text, signature: thought.signature, format: FORMAT, index }
-      : { type: "reasoning.encrypted", data: thought.data, format: FORMAT, index },
-  );
+/** What stands before a thought: so many characters of the message's text, so many of its calls. */
+export interface Place {
+  readonly text: number;
+  readonly calls: number;
+}
+
+/**
+ * Thoughts of the client's, as a chat message carries them. It has one text and one list of calls, so a thought that came later says after what;
+ * their server takes thoughts back only in their order.
+ */
+export function detailsOf(thoughts: readonly (Thought & { readonly place: Place })[]): readonly Json[] {
+  return thoughts.map((thought, index) => {
+    const { place } = thought;
+    const placed = { format: FORMAT, index, ...(place.text + place.calls > 0 ? { place } : {}) };
+    return thought.type === "signed"
+      ? { type: "reasoning.text", text: thought.text, signature: thought.signature, ...placed }
+      : { type: "reasoning.encrypted", data: thought.data, ...placed };
+  });
+}
+
+/** The place of an entry of `reasoning_details`; the beginning where it tells none. */
+export function placeOf(detail: unknown): Place {
+  const place = isObject(detail) ? detail["place"] : undefined;
+  const { text, calls } = isObject(place) ? place : {};
+  return typeof text === "number" && typeof calls === "number" ? { text, calls } : { text: 0, calls: 0 };
 }
 
 /** The thought in an entry of `reasoning_details`; undefined for what the API has no block for. */

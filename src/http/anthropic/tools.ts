@@ -48,6 +48,21 @@ function toolOf(tool: unknown, at: string, warn: ToolOptions["warn"]): Json {
   return { type: "function", function: fn, ...hintOf(tool, at) };
 }
 
+/**
+ * What only leaves of this API are told of the tools, under their names. It changes nothing but how the arguments are streamed, so for other
+ * servers it is not there.
+ */
+export function toolHints(tools: unknown): readonly Json[] {
+  if (!Array.isArray(tools)) return [];
+  return tools.flatMap((tool: unknown, index) => {
+    if (!isObject(tool) || !isOurs(tool)) return [];
+    const { name, eager_input_streaming: eager } = tool;
+    if (!isGiven(eager)) return [];
+    if (typeof eager !== "boolean") invalid(`tools[${index}].eager_input_streaming`, "expected a boolean");
+    return [{ name, eager_input_streaming: eager }];
+  });
+}
+
 /** The tools as a chat has them. */
 export function toolsOf(tools: unknown, { dropHosted, warn }: ToolOptions): readonly Json[] {
   if (!isGiven(tools)) return [];

@@ -70,6 +70,9 @@ export function cacheKey({ node, heeds }: { readonly node: string; readonly heed
     .toSorted(([a], [b]) => (a < b ? -1 : 1));
   const lines = fields.map(([field, value]) => `${JSON.stringify(field)}:${written(request, field, value)}`);
   const beside = [...heededMetadata(heeds.metadata, request), ...heededHeaders(heeds.headers, call)].sort();
+  // What the body says in other words says less; on whose behalf is no question here either.
+  const { metadata: _, ...native } = request.foreign?.native ?? {};
+  if (Object.keys(native).length > 0) beside.push(`native ${canonical(native)}`);
   // What was counted only as far as one reader needs tells another too little.
   if (call.marks?.length) beside.push(`marks ${canonical(call.marks)}`);
   return hash("sha256", [JSON.stringify(node), ...lines, ...beside].join("\n"));

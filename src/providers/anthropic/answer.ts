@@ -2,8 +2,9 @@ import type { Completion, ToolCall } from "../../model/completion.ts";
 import { GatewayError } from "../../model/errors.ts";
 import { scanJsonObject } from "../../model/json-scan.ts";
 import { elementsOf, isRecord, isText, textOf, type Json } from "../translate/json.ts";
-import type { Thought } from "../translate/reasoning.ts";
-import { choiceExtra, finishReason, messageFields, refusalText, signedOf, type Cited, type Keep } from "./ending.ts";
+import { placedAfter, type Thought } from "../translate/reasoning.ts";
+import { mintedId } from "./call-stream.ts";
+import { choiceExtra, finishReason, messageFields, refusalText, signedOf, type Cited, type ReaderContext } from "./ending.ts";
 import { inbandError, tellsError } from "./errors.ts";
 import { readUsage } from "./usage.ts";
 
@@ -16,6 +17,11 @@ class Gathered {
   readonly ids: string[] = [];
   readonly thoughts: Thought[] = [];
   readonly cited: Cited[] = [];
+  readonly #answer: string;
+
+  constructor(answer: string) {
+    this.#answer = answer;
+  }
 
   /** Adds a block; `raw` is its JSON text. Blocks of types that are not known say nothing to a client of this API. */
   add(block: Json, raw: string): void {
@@ -23,12 +29,17 @@ class Gathered {
     if (type === "text" && typeof text === "string") this.#text(text, citations);
     else if (type === "thinking" && typeof thinking === "string") {
       this.reasoning += thinking;
-      this.thoughts.push({ type: "text", text: thinking, ...(isText(signature) ? { signature } : {}) });
-    } else if (type === "redacted_thinking" && isText(data)) this.thoughts.push({ type: "encrypted", data });
+      this.thoughts.push({ type: "text", text: thinking, ...(isText(signature) ? { signature } : {}), ...this.#place });
+    } else if (type === "redacted_thinking" && isText(data)) this.thoughts.push({ type: "encrypted", data, ...this.#place });
     else if (type === "tool_use") {
-      this.calls.push(callOf({ id, name }, inputText(raw), this.calls.length));
+      const ownId = isText(id) ? id : mintedId(this.#answer, this.calls.length);
+      this.calls.push({ id: ownId, type: "function", function: { name: textOf(name), arguments: inputText(raw) } });
       if (isText(id)) this.ids.push(id);
     }
+  }
+
+  get #place(): ReturnType<typeof placedAfter> {
+    return placedAfter(this.text.length, this.calls.length);
   }
 
   #text(text: string, citations: unknown): void {
@@ -46,10 +57,6 @@ export function inputText(raw: string): string {
   return text === "null" ? "{}" : text;
 }
 
-function callOf({ id, name }: Json, text: string, index: number): ToolCall {
-  return { id: isText(id) ? id : `toolu_${index}`, type: "function", function: { name: textOf(name), arguments: text } };
-}
-
 function failed(upstream: string, what: string, cause?: unknown): GatewayError {
   return new GatewayError("upstream_protocol", `${upstream} sent an answer ${what}.`, {
     upstream,
@@ -58,7 +65,7 @@ function failed(upstream: string, what: string, cause?: unknown): GatewayError {
 }
 
 /** Reads a whole answer of the Messages API. Throws a GatewayError for what is none. */
-export function readAnswer(bytes: Buffer, upstream: string, keep: Keep): Completion {
+export function readAnswer(bytes: Buffer, { upstream, answer, keep }: ReaderContext): Completion {
   const raw = bytes.toString("utf8");
   let body: unknown;
   try {
@@ -68,7 +75,7 @@ export function readAnswer(bytes: Buffer, upstream: string, keep: Keep): Complet
   }
   if (tellsError(body)) throw inbandError(upstream, body);
   if (!isRecord(body) || !Array.isArray(body["content"])) throw failed(upstream, "without content");
-  const gathered = new Gathered();
+  const gathered = new Gathered(answer);
   const span = scanJsonObject(raw).spans.get("content");
   const raws = span ? elementsOf(raw.slice(span[1], span[2])) : [];
   for (const [index, block] of (body["content"] as readonly unknown[]).entries())
@@ -81,7 +88,7 @@ function completionOf(body: Json, { text, reasoning, calls, thoughts, cited }: G
   const { id, model, stop_reason: stop, stop_sequence: sequence, stop_details: details } = body;
   const refusal = refusalText(stop, details);
   const usage = readUsage(body["usage"]);
-  const extra = choiceExtra(sequence);
+  const extra = choiceExtra(sequence, stop, details);
   return {
     ...(isText(id) ? { id } : {}),
     ...(isText(model) ? { model } : {}),

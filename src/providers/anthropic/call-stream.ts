@@ -13,6 +13,11 @@ interface StreamedCall {
   held: string;
 }
 
+/** The id of a call that came without one. */
+export function mintedId(answer: string, index: number): string {
+  return `toolu_${answer.slice(-24)}_${index}`;
+}
+
 /**
  * The calls of a streamed answer by the number of their blocks. All of one call leaves before the next: the API sends them so, and clients
  * fail on anything else. A call without arguments gets `{}`.
@@ -22,16 +27,31 @@ export class CallStream {
   readonly #calls: StreamedCall[] = [];
   /** The ids that calls came with. */
   readonly ids: string[] = [];
+  readonly #answer: string;
   /** The first call that has not ended. */
   #current = 0;
 
-  get used(): boolean {
-    return this.#calls.length > 0;
+  constructor(answer: string) {
+    this.#answer = answer;
+  }
+
+  /** So many calls have begun. */
+  get count(): number {
+    return this.#calls.length;
   }
 
   start(block: unknown, { id, name, whole }: { readonly id: string; readonly name: string; readonly whole: string }): readonly Delta[] {
     const index = this.#calls.length;
-    const call = { index, id: id === "" ? `toolu_${index}` : id, name, whole, opened: false, ended: false, begun: false, held: "" };
+    const call = {
+      index,
+      id: id === "" ? mintedId(this.#answer, index) : id,
+      name,
+      whole,
+      opened: false,
+      ended: false,
+      begun: false,
+      held: "",
+    };
     this.#calls.push(call);
     if (id !== "") this.ids.push(id);
     this.#blocks.set(block, call);

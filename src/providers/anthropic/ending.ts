@@ -29,6 +29,13 @@ export function signedOf(thoughts: readonly Thought[]): readonly Thought[] {
 /** Told at the end of an answer: the ids of its calls, and the signed thoughts that led to them. */
 export type Keep = (ids: readonly string[], thoughts: readonly Thought[]) => void;
 
+export interface ReaderContext {
+  readonly upstream: string;
+  /** The id of this answer. Ids of calls that come without one are made of it, so that no two answers share one. */
+  readonly answer: string;
+  readonly keep: Keep;
+}
+
 /** A source that the text stands on, with the place in the text that does. */
 export interface Cited {
   readonly citation: Json;
@@ -63,9 +70,11 @@ export function refusalText(stop: unknown, details: unknown): string {
   return isText(explanation) ? explanation : "";
 }
 
-/** Fields of the choice: which of the texts given as `stop` it met, under the name that other servers use. */
-export function choiceExtra(sequence: unknown): Json | undefined {
-  return isText(sequence) ? { stop_reason: sequence } : undefined;
+/** Fields of the choice: which of the texts given as `stop` it met, under the name that other servers use, and what kind of refusal it is. */
+export function choiceExtra(sequence: unknown, stop: unknown, details: unknown): Json | undefined {
+  const category = stop === "refusal" && isRecord(details) ? details["category"] : undefined;
+  const extra = { ...(isText(sequence) ? { stop_reason: sequence } : {}), ...(isText(category) ? { stop_details: { category } } : {}) };
+  return Object.keys(extra).length > 0 ? extra : undefined;
 }
 
 /** The last deltas of an answer. */
@@ -78,7 +87,7 @@ export function endDeltas(said: {
 }): readonly Delta[] {
   const { stop, sequence, details, hasCalls, fields } = said;
   const refusal = refusalText(stop, details);
-  const extra = choiceExtra(sequence);
+  const extra = choiceExtra(sequence, stop, details);
   return [
     ...(refusal === "" ? [] : [{ type: "refusal", choice: 0, text: refusal } as const]),
     ...(Object.keys(fields).length > 0 ? [{ type: "extra", choice: 0, fields } as const] : []),

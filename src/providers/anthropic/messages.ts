@@ -1,12 +1,11 @@
 import type { Message } from "../../model/request.ts";
 import type { Json } from "../translate/json.ts";
 import type { Part } from "../translate/parts.ts";
-import { readThoughts, type Thought } from "../translate/reasoning.ts";
-import { mergeTurns, readTurns, type Result, type Turn } from "../translate/turns.ts";
+import type { Thought } from "../translate/reasoning.ts";
+import { inOrder } from "../translate/said.ts";
+import { mergeTurns, readTurns, type Called, type Result, type Turn } from "../translate/turns.ts";
 import { blockOf, cacheHint, CallIds, inputOf } from "./blocks.ts";
-import { FORMAT, signedOf } from "./ending.ts";
-
-type AssistantTurn = Turn & { readonly role: "assistant" };
+import { thoughtsOf, type AssistantTurn, type Recall } from "./thoughts.ts";
 
 export interface Conversation {
   readonly system: readonly Json[];
@@ -17,16 +16,6 @@ export interface Conversation {
   readonly isUnsigned: boolean;
   /** Names of the tools that were called. */
   readonly called: readonly string[];
-}
-
-/** The signed thoughts behind a call, as far as they are still known. */
-export type Recall = (id: string) => readonly Thought[] | undefined;
-
-/** The thoughts that the client sent back, else those that are remembered. */
-function thoughtsOf(turn: AssistantTurn, recall: Recall): readonly Thought[] {
-  const sent = signedOf(turn.from.flatMap((message) => readThoughts(message, FORMAT)));
-  const [call] = turn.calls;
-  return sent.length > 0 || !call ? sent : (recall(call.id) ?? []);
 }
 
 function thoughtBlock(thought: Thought): Json {
@@ -66,14 +55,21 @@ class MessageWriter {
   }
 
   #assistant(turn: AssistantTurn): unknown {
-    const calls = turn.calls.map(({ id, name, arguments: text, from }) => ({
-      type: "tool_use",
-      id: this.#ids.of(id),
-      name,
-      input: inputOf(text),
-      ...cacheHint(from),
-    }));
-    return plainOf([...thoughtsOf(turn, this.#recall).map(thoughtBlock), ...this.blocks(turn.parts), ...calls]);
+    const said = inOrder(turn, thoughtsOf(turn, this.#recall));
+    return plainOf(
+      said.flatMap((one) =>
+        one.type === "thought" ? [thoughtBlock(one.thought)] : one.type === "call" ? [this.#call(one.call)] : this.#words(one.part),
+      ),
+    );
+  }
+
+  #words(part: Part): readonly Json[] {
+    const { citations } = part.from;
+    return this.blocks([part]).map((block) => (block["type"] === "text" && Array.isArray(citations) ? { ...block, citations } : block));
+  }
+
+  #call({ id, name, arguments: text, from }: Called): Json {
+    return { type: "tool_use", id: this.#ids.of(id), name, input: inputOf(text), ...cacheHint(from) };
   }
 
   #result({ id, parts, isError, from }: Result): Json {

@@ -6,14 +6,34 @@ export interface Traits {
   readonly sampling: boolean;
   /** Enforces a JSON Schema by itself; undefined where nobody knows. */
   readonly schema: boolean | undefined;
+  /** Takes `output_config.effort`. */
+  readonly effort: boolean;
   /** Efforts above `high` that it knows. */
   readonly efforts: readonly string[];
   /** The most tokens that it may write, sent when the request sets no bound: the API wants one. */
   readonly maxTokens: number;
+  /** Lets a call be forced. */
+  readonly forces: boolean;
+  /** Can be told not to think. */
+  readonly disables: boolean;
+  /** Goes on with a given beginning of its answer. */
+  readonly continues: boolean;
 }
 
 /** A server of another maker behind the same API: everything is sent as it is asked for. */
-const unknown: Traits = { thinking: "budget", sampling: true, schema: undefined, efforts: [], maxTokens: 16_384 };
+const unknown: Traits = {
+  thinking: "budget",
+  sampling: true,
+  schema: undefined,
+  effort: true,
+  efforts: ["xhigh", "max"],
+  maxTokens: 16_384,
+  forces: true,
+  disables: true,
+  continues: true,
+};
+
+const early = { sampling: true, effort: false, efforts: [], forces: true, disables: true, continues: true } as const;
 
 /** The version in a model's name, as a number: `claude-3-7-sonnet` is 3.7, `claude-opus-4-1-20250805` is 4.1. A date is no version. */
 function versionOf(name: string): number | undefined {
@@ -27,24 +47,35 @@ function isSampling(family: string, version: number): boolean {
   return family === "sonnet" && version < 5;
 }
 
+/** The generation that decides by itself whether it thinks and what it calls. */
+function isNewest(family: string, version: number): boolean {
+  if (family === "opus" || family === "sonnet") return version >= 5.5;
+  return family === "fable" && version >= 5.1;
+}
+
 /** What is known of a model, by its name. Sources: the API's own documents and type definitions, 2026-11. A newer name is taken for the newest. */
 export function traitsOf(model: string): Traits {
   const name = /claude-(.*)$/i.exec(model)?.[1]?.toLowerCase();
   if (name === undefined) return unknown;
   const version = versionOf(name) ?? Infinity;
-  const family = /opus|sonnet|haiku/.exec(name)?.[0] ?? "";
-  if (version < 3.5) return { thinking: "none", sampling: true, schema: false, efforts: [], maxTokens: 4096 };
-  if (version < 3.7) return { thinking: "none", sampling: true, schema: false, efforts: [], maxTokens: 8192 };
+  const family = /opus|sonnet|haiku|fable/.exec(name)?.[0] ?? "";
+  if (version < 3.5) return { ...early, thinking: "none", schema: false, maxTokens: 4096 };
+  if (version < 3.7) return { ...early, thinking: "none", schema: false, maxTokens: 8192 };
   if (version < 4.6) {
     const enforces = version >= 4.5 || (family === "opus" && version >= 4.1);
-    return {
-      thinking: "budget",
-      sampling: true,
-      schema: enforces,
-      efforts: [],
-      maxTokens: family === "opus" && version < 4.5 ? 32_000 : 64_000,
-    };
+    return { ...early, thinking: "budget", schema: enforces, maxTokens: family === "opus" && version < 4.5 ? 32_000 : 64_000 };
   }
   const efforts = version < 4.7 ? ["max"] : ["xhigh", "max"];
-  return { thinking: "adaptive", sampling: isSampling(family, version), schema: true, efforts, maxTokens: 64_000 };
+  const takes = !isNewest(family, version);
+  return {
+    thinking: "adaptive",
+    sampling: isSampling(family, version),
+    schema: true,
+    effort: true,
+    efforts,
+    maxTokens: 64_000,
+    forces: takes,
+    disables: takes,
+    continues: takes,
+  };
 }

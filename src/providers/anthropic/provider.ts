@@ -1,7 +1,7 @@
 import type { Call, Timeouts } from "../../model/call.ts";
 import { readAnswer } from "./answer.ts";
 import { withBetas } from "./betas.ts";
-import type { Keep } from "./ending.ts";
+import type { ReaderContext } from "./ending.ts";
 import { refusalError } from "./errors.ts";
 import { traitsOf, type Traits } from "./models.ts";
 import { writeRequest } from "./request.ts";
@@ -54,19 +54,21 @@ export function build(given: Options, site: ProviderSite): ProviderInstance {
       const known = traits(model, given);
       // A model takes back its own thoughts only.
       const remembered = (call: Call) => memory.of(JSON.stringify([call.principal.name, model]));
-      const keeping =
-        (call: Call): Keep =>
-        (ids, thoughts) => {
+      const reading = (call: Call): ReaderContext => ({
+        upstream: name,
+        answer: call.identity.id,
+        keep(ids, thoughts) {
           if (thoughts.length > 0) for (const id of ids) remembered(call).keep(id, thoughts);
-        };
+        },
+      });
       const codec: Codec = {
         write(request, call) {
           const recall = (id: string) => remembered(call).recall(id);
           const written = writeRequest(request, call, { upstream: name, model, traits: known, recall });
           return { path, headers: withBetas(headers, call.header?.(BETA)), ...written };
         },
-        whole: (bytes, call) => readAnswer(bytes, name, keeping(call)),
-        stream: (call) => new MessageStream(name, keeping(call)),
+        whole: (bytes, call) => readAnswer(bytes, reading(call)),
+        stream: (call) => new MessageStream(reading(call)),
         streamType: "text/event-stream",
         refusal: (refusal) => refusalError(name, refusal),
       };

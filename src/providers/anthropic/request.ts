@@ -2,10 +2,11 @@ import type { Call } from "../../model/call.ts";
 import type { ChatBody, ChatRequest } from "../../model/request.ts";
 import { exactField, isRecord, isText, writeJson, type Json } from "../translate/json.ts";
 import { refuseFields, unsupported } from "../translate/unsupported.ts";
-import { readConversation, type Recall } from "./messages.ts";
+import { readConversation } from "./messages.ts";
 import type { Traits } from "./models.ts";
 import { enforceable } from "./schema.ts";
 import { thinkingFields } from "./thinking.ts";
+import type { Recall } from "./thoughts.ts";
 import { isForced, toolFields } from "./tools.ts";
 
 export interface WriterOptions {
@@ -90,7 +91,11 @@ function samplingFields(body: ChatBody, takes: boolean): { readonly fields: Json
   return { fields: asked, warnings: clamped ? ["takes temperatures up to 1; this one was lowered"] : [] };
 }
 
-function userFields({ user, safety_identifier: identifier }: ChatBody): Json {
+/** A client of the same API may have a longer name than others take. */
+function userFields({ body, edits, foreign }: ChatRequest): Json {
+  const { user, safety_identifier: identifier } = body;
+  const given = foreign?.native?.["metadata"];
+  if (isRecord(given) && identifier === undefined && !Object.hasOwn(edits, "user")) return { metadata: given };
   const id = isText(identifier) ? identifier : user;
   return isText(id) ? { metadata: { user_id: id } } : {};
 }
@@ -150,6 +155,16 @@ function refuse(body: ChatBody, upstream: string): void {
   if (heard >= 0) throw unsupported(upstream, `messages[${heard}].audio`);
 }
 
+/** What this model takes from nobody; another one may. */
+function refuseUnable(
+  { messages }: ChatBody,
+  upstream: string,
+  { traits, forced, prefilled }: { readonly traits: Traits; readonly forced: boolean; readonly prefilled: boolean },
+): void {
+  if (forced && !traits.forces) throw unsupported(upstream, "tool_choice", "it decides by itself what it calls");
+  if (prefilled && !traits.continues) throw unsupported(upstream, `messages[${messages.length - 1}]`, "it begins its answers by itself");
+}
+
 /** Writes a request of the OpenAI API as one of the Messages API. Throws `unsupported_parameter` for what it can not say. */
 export function writeRequest(
   request: ChatRequest,
@@ -161,8 +176,9 @@ export function writeRequest(
   const conversation = readConversation(body.messages, upstream, recall);
   const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? traits.maxTokens;
   const tools = toolFields(request, upstream, { called: conversation.called, enforces: traits.schema !== false });
+  refuseUnable(body, upstream, { traits, forced: isForced(tools), prefilled: conversation.isPrefilled });
   const hindrance = { forced: isForced(tools), prefilled: conversation.isPrefilled, unsigned: conversation.isUnsigned };
-  const { thinking, effort, warnings: unthought } = thinkingFields(body, traits, { maxTokens, hindrance });
+  const { thinking, effort, warnings: unthought } = thinkingFields(request, traits, { maxTokens, hindrance });
   const thinks = thinking !== undefined && thinking["type"] !== "disabled";
   const sampling = samplingFields(body, traits.sampling && !thinks);
   const tier = tierFields(body);
@@ -177,7 +193,7 @@ export function writeRequest(
     ...outputFields(body, format, effort),
     ...stopFields(body),
     ...sampling.fields,
-    ...userFields(body),
+    ...userFields(request),
     ...tier.fields,
     ...Object.fromEntries(native.map((field) => [field, body[field] ?? undefined])),
     ...(delivery === "unary" ? {} : { stream: true }),

@@ -5,10 +5,10 @@ import type { Usage } from "../../model/usage.ts";
 import { SseReader, type SseEvent } from "../../upstream/sse.ts";
 import { isRecord, isText, textOf, type Json } from "../translate/json.ts";
 import type { AnswerReader } from "../translate/leg.ts";
-import type { Thought } from "../translate/reasoning.ts";
+import { placedAfter, type Thought } from "../translate/reasoning.ts";
 import { inputText } from "./answer.ts";
 import { CallStream } from "./call-stream.ts";
-import { endDeltas, messageFields, signedOf, type Cited, type Keep } from "./ending.ts";
+import { endDeltas, messageFields, signedOf, type Cited, type Keep, type ReaderContext } from "./ending.ts";
 import { inbandError } from "./errors.ts";
 import { mergedUsage, readUsage } from "./usage.ts";
 
@@ -19,6 +19,8 @@ interface Writing {
   signature: string;
   /** Where it begins in the text of the whole answer. */
   readonly from: number;
+  /** So many calls had begun. */
+  readonly calls: number;
   readonly citations: Json[];
 }
 
@@ -29,7 +31,7 @@ export class MessageStream implements AnswerReader {
   readonly #upstream: string;
   readonly #keep: Keep;
   readonly #events: SseReader;
-  readonly #calls = new CallStream();
+  readonly #calls: CallStream;
   readonly #blocks = new Map<unknown, Writing>();
   readonly #thoughts: Thought[] = [];
   readonly #cited: Cited[] = [];
@@ -43,8 +45,9 @@ export class MessageStream implements AnswerReader {
   failed: GatewayError | undefined;
   reply: { readonly id?: string; readonly model?: string } = {};
 
-  constructor(upstream: string, keep: Keep) {
+  constructor({ upstream, answer, keep }: ReaderContext) {
     this.#upstream = upstream;
+    this.#calls = new CallStream(answer);
     this.#keep = keep;
     this.#events = new SseReader(upstream);
   }
@@ -139,9 +142,11 @@ export class MessageStream implements AnswerReader {
       const whole = inputText(span ? raw.slice(span[1], span[2]) : "{}");
       return this.#calls.start(index, { id: textOf(id), name: textOf(name), whole });
     }
-    if (type === "redacted_thinking" && isText(data)) this.#thoughts.push({ type: "encrypted", data });
+    const { count } = this.#calls;
+    if (type === "redacted_thinking" && isText(data)) this.#thoughts.push({ type: "encrypted", data, ...placedAfter(this.#length, count) });
     if (type !== "text" && type !== "thinking") return [];
-    this.#blocks.set(index, { type, text: "", signature: isText(signature) ? signature : "", from: this.#length, citations: [] });
+    const given = isText(signature) ? signature : "";
+    this.#blocks.set(index, { type, text: "", signature: given, from: this.#length, calls: count, citations: [] });
     const first = type === "text" ? text : thinking;
     return isText(first) ? this.#write(index, first) : [];
   }
@@ -186,8 +191,9 @@ export class MessageStream implements AnswerReader {
     const block = this.#blocks.get(index);
     if (!block) return;
     this.#blocks.delete(index);
-    const { type, text, signature, from, citations } = block;
-    if (type === "thinking") this.#thoughts.push({ type: "text", text, ...(signature === "" ? {} : { signature }) });
+    const { type, text, signature, from, calls, citations } = block;
+    if (type === "thinking")
+      this.#thoughts.push({ type: "text", text, ...(signature === "" ? {} : { signature }), ...placedAfter(from, calls) });
     for (const citation of citations) this.#cited.push({ citation, from, to: this.#length });
   }
 
@@ -206,7 +212,7 @@ export class MessageStream implements AnswerReader {
     return [
       ...this.#thoughtDeltas(),
       ...this.#calls.flush(),
-      ...endDeltas({ stop, sequence, details, hasCalls: this.#calls.used, fields }),
+      ...endDeltas({ stop, sequence, details, hasCalls: this.#calls.count > 0, fields }),
     ];
   }
 }

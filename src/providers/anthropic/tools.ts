@@ -1,5 +1,5 @@
 import type { ChatRequest } from "../../model/request.ts";
-import { exactField, type Json } from "../translate/json.ts";
+import { exactField, isRecord, type Json } from "../translate/json.ts";
 import { readTools, type Tool, type ToolChoice } from "../translate/tools.ts";
 import { cacheHint } from "./blocks.ts";
 import { enforceable } from "./schema.ts";
@@ -13,6 +13,12 @@ export interface ToolFields {
 /** A call of the answer is forced. */
 export function isForced({ tool_choice: choice }: ToolFields): boolean {
   return choice?.["type"] === "any" || choice?.["type"] === "tool";
+}
+
+/** What a client of the same API says of its tools beside the chat's fields, by their names. */
+function hintsOf({ foreign }: ChatRequest): ReadonlyMap<unknown, Json> {
+  const hints = foreign?.native?.["tools"];
+  return new Map((Array.isArray(hints) ? (hints as readonly unknown[]) : []).filter(isRecord).map((hint) => [hint["name"], hint]));
 }
 
 function toolOf({ name, description, parameters, strict, from }: Tool, enforces: boolean): Json {
@@ -48,7 +54,8 @@ export function toolFields(
   { called, enforces }: { readonly called: readonly string[]; readonly enforces: boolean },
 ): ToolFields {
   const { tools, native, choice, parallel } = readTools(request.body, upstream, exactField(request, "tools"));
-  const all = [...tools.map((tool) => toolOf(tool, enforces)), ...native];
+  const hints = hintsOf(request);
+  const all = [...tools.map((tool) => ({ ...toolOf(tool, enforces), ...hints.get(tool.name) })), ...native];
   if (all.length > 0) {
     const said = choiceOf(choice, parallel);
     return { tools: all, ...(said ? { tool_choice: said } : {}) };

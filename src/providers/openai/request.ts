@@ -4,6 +4,7 @@ import { change, isUntouched, renamedBytes, requestBytes, type ChatBody, type Ch
 import { withoutAnswerOnly } from "./answer-only.ts";
 import { ownCallIds } from "./call-ids.ts";
 import type { Dialect } from "./dialects.ts";
+import { refuseFileUrls } from "./file-urls.ts";
 import { foreignEdits } from "./foreign.ts";
 import { withoutToolImages } from "./tool-images.ts";
 
@@ -90,6 +91,7 @@ export function requestWriter(dialect: Dialect, upstreamOf: (model: string) => s
   const strict = dialect.strict === true;
   return {
     write(given, model, delivery) {
+      if (strict) refuseFileUrls(given.body, upstreamOf(model));
       const foreign = strict && given.foreign ? foreignEdits(given.foreign, given) : undefined;
       const asked = foreign ? change(given, foreign.edits) : given;
       const spared = dialect.answerOnly ? withoutAnswerOnly(dialect.answerOnly, asked.body) : undefined;

@@ -270,6 +270,7 @@ test.each([{}, { dialect: "openai" }, { dialect: "mistral" }, { dialect: "groq" 
     const { tools: offered, context_management: management } = upstream.requests[0]?.json ?? {};
     expect(offered).toHaveLength(20);
     expect(management).toEqual("dialect" in provider ? undefined : claudeCode.context_management);
+    expect(((upstream.requests[0]?.json["user"] ?? "") as string).length).toBeLessThanOrEqual(64);
     const beta = "kind" in provider ? claudeCodeHeaders["anthropic-beta"] : undefined;
     expect(upstream.requests[0]?.headers["anthropic-beta"]).toBe(beta);
   },
@@ -305,6 +306,80 @@ test("in a panel each leaf gets what its own API knows", async () => {
       ["c", [false, false]],
     ]),
   );
+});
+
+describe("what a chat can not say whole", () => {
+  const both = async (body: Fields, headers?: Readonly<Record<string, string>>) => {
+    const upstream = await startUpstream({ "*": says("4"), "POST /v1/messages": answering(plain) }, onTestFinished);
+    const providers = {
+      gpt: { kind: "openai", dialect: "openai", baseUrl: upstream.url, apiKey: "sk-0123456789" },
+      own: { kind: "openai", baseUrl: upstream.url },
+      claude: { kind: "anthropic", baseUrl: upstream.url },
+    };
+    const { ask } = await startMessages({}, { config: { providers } });
+    for (const model of ["gpt/a", "own/a", "claude/claude-opus-4-6"]) expect((await ask({ model, ...body }, headers)).status).toBe(200);
+    return upstream.requests.map(({ json }) => json);
+  };
+
+  test("a long name of a user is a digest, but for leaves of this API", async () => {
+    const name = "user_0123456789abcdef_account__session_".repeat(4);
+    const [gpt, own, claude] = await both({ metadata: { user_id: name } });
+    expect(gpt?.["user"]).toMatch(/^[0-9a-f]{64}$/);
+    expect(own?.["user"]).toBe(gpt?.["user"]);
+    expect(claude?.["metadata"]).toEqual({ user_id: name });
+    const short = await both({ metadata: { user_id: "u".repeat(64) } });
+    expect(short.map(({ user, metadata }) => user ?? metadata)).toEqual(["u".repeat(64), "u".repeat(64), { user_id: "u".repeat(64) }]);
+  });
+
+  test("an effort is no wish to think", async () => {
+    const [gpt, own, claude] = await both({ output_config: { effort: "low" }, temperature: 0.5 });
+    for (const asked of [gpt, own]) expect(asked).toMatchObject({ reasoning_effort: "low", temperature: 0.5 });
+    expect(claude).toMatchObject({ output_config: { effort: "low" }, temperature: 0.5 });
+    expect(claude).not.toHaveProperty("thinking");
+  });
+
+  test.each([{ type: "disabled" }, { type: "between_tools" }, { type: "adaptive", display: "omitted" }])(
+    "thinking %j goes as it is with its effort",
+    async (thinking) => {
+      const [, , claude] = await both({ thinking, output_config: { effort: "max" } });
+      expect(claude).toMatchObject({ thinking, output_config: { effort: "max" } });
+    },
+  );
+
+  test("the eager streaming of a tool and the sources of a text reach leaves of this API", async () => {
+    const source = {
+      type: "char_location",
+      cited_text: "x",
+      document_index: 0,
+      document_title: null,
+      start_char_index: 0,
+      end_char_index: 1,
+    };
+    const cited = { type: "text", text: "It is 4.", citations: [source] };
+    const asked = await both({
+      tools: [{ name: "add", input_schema: { type: "object" }, eager_input_streaming: true }],
+      messages: [user("x"), { role: "assistant", content: [cited] }, user("y")],
+    });
+    const [gpt, own, claude] = asked;
+    expect(claude?.["tools"]).toEqual([{ name: "add", input_schema: { type: "object" }, eager_input_streaming: true }]);
+    expect(claude?.["messages"]).toEqual([user("x"), { role: "assistant", content: [cited] }, user("y")]);
+    for (const { tools } of [gpt ?? {}, own ?? {}]) expect(JSON.stringify(tools)).not.toContain("eager");
+    expect(JSON.stringify(gpt)).not.toContain("citations");
+  });
+});
+
+test("a cache tells an effort of this API from one of a chat", async () => {
+  const models = { it: { kind: "cache", model: "up/claude-opus-4-6" } };
+  const { ask, gateway, upstream } = await startMessages(
+    { "claude-opus-4-6": answering(plain) },
+    { provider: { kind: "anthropic" }, config: { models } },
+  );
+  const asked = async (more: Fields) => void (await (await ask({ model: "it", ...more })).text());
+  await asked({ output_config: { effort: "low" } });
+  await asked({ thinking: { type: "adaptive" }, output_config: { effort: "low" } });
+  await asked({ output_config: { effort: "low" }, metadata: { user_id: "u".repeat(100) } });
+  expect(gateway.requestLogs).toHaveLength(3);
+  expect(upstream.requests).toHaveLength(2);
 });
 
 describe("is refused with the name of the field", () => {

@@ -11,6 +11,8 @@ const question = { role: "user", content: "What is 2+2?" };
 const native = (answered: Answered) => startMessages({ a: answering(answered) }, { provider: { kind: "anthropic" } });
 
 const thought = { type: "thinking", thinking: "Two and two.", signature: "c2ln" };
+const later = { type: "thinking", thinking: "And so.", signature: "c2lnMg==" };
+const unread = { type: "thinking", thinking: "", signature: "c2lnMw==" };
 const hidden = { type: "redacted_thinking", data: "aGlkZGVu" };
 const call = { type: "tool_use", id: "toolu_1", name: "add", input: { a: 2, b: 2 } };
 
@@ -22,18 +24,35 @@ async function blocks(started: Awaited<ReturnType<typeof startMessages>>, body: 
   return content as unknown as readonly Fields[];
 }
 
+test("a stream that comes in one piece keeps its order", async () => {
+  const said = [thought, call, later, hidden, { type: "text", text: "So:" }, unread, { ...call, id: "toolu_2" }];
+  const started = await startMessages(
+    { a: sse([streamed({ blocks: said, stop: "tool_use" }).join("")]) },
+    { provider: { kind: "anthropic" } },
+  );
+  expect(await blocks(started, { tools, thinking }, true)).toMatchObject(said);
+});
+
 describe.each([false, true])("streamed: %s", (stream) => {
   test.each<[string, Answered["blocks"]]>([
     ["a thought before a call", [thought, call]],
     ["a thought that only its server can read", [hidden, call]],
     ["thoughts of both kinds", [thought, hidden, { type: "text", text: "So:" }, call]],
     ["two thoughts in a row", [thought, { ...thought, thinking: "And so.", signature: "c2lnMg==" }, call]],
+    ["thoughts between calls", [thought, call, later, { ...call, id: "toolu_2" }]],
+    [
+      "thoughts between calls that nobody can read",
+      [hidden, call, unread, { ...call, id: "toolu_2" }, { ...unread, signature: "c2lnNA==" }],
+    ],
+    ["thoughts between texts and calls", [thought, { type: "text", text: "So: " }, later, hidden, { type: "text", text: "é😀" }, call]],
+    ["a text before any thought", [{ type: "text", text: "So: " }, later, call]],
   ])("%s comes as it is, and goes back as it came", async (_, said) => {
     const started = await native({ blocks: said, stop: "tool_use" });
     const told = await blocks(started, { tools, thinking }, stream);
     expect(told).toMatchObject(said);
     expect(told).toHaveLength(said.length);
-    const result = { role: "user", content: [{ type: "tool_result", tool_use_id: "toolu_1", content: "4" }] };
+    const ids = said.flatMap(({ type, id }) => (type === "tool_use" ? [id] : []));
+    const result = { role: "user", content: ids.map((id) => ({ type: "tool_result", tool_use_id: id, content: "4" })) };
     await blocks(started, { tools, thinking, messages: [question, { role: "assistant", content: told }, result] }, stream);
     const { upstream } = started;
     expect(upstream.requests[0]?.json).toMatchObject({ thinking, max_tokens: 4000 });
@@ -92,7 +111,12 @@ describe.each([false, true])("streamed: %s", (stream) => {
     [
       "refusal",
       { stop: "refusal", details: { type: "refusal", category: "bio", explanation: "No." } },
-      { stop_reason: "refusal", stop_details: { type: "refusal", category: null, explanation: "No." } },
+      { stop_reason: "refusal", stop_details: { type: "refusal", category: "bio", explanation: "No." } },
+    ],
+    [
+      "refusal without a word",
+      { stop: "refusal", details: { type: "refusal", category: "cyber", explanation: null } },
+      { stop_reason: "refusal", stop_details: { type: "refusal", category: "cyber", explanation: null } },
     ],
   ])("an upstream's %s is the client's", async (_, answered, ending) => {
     const { ask, upstream } = await native({ blocks: [{ type: "text", text: "It is" }], ...answered });

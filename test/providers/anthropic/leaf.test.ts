@@ -176,6 +176,23 @@ describe("thoughts behind a call", () => {
     expect(await next(started, "team-a", "claude-sonnet-4-5")).toEqual([...thoughts, use]);
   });
 
+  test("between calls keep their places, when the client dropped them or only the places", async () => {
+    const second = { type: "thinking", thinking: "So.", signature: "c2lnMg==" };
+    const blocks = [...thoughts, use, second, { ...use, id: "toolu_10" }];
+    const started = await start(answering({ blocks, stop: "tool_use" }));
+    await read(stream(started));
+    const calls = ["toolu_9", "toolu_10"].map((id) => ({ id, type: "function", function: { name: "f", arguments: "{}" } }));
+    const results = calls.map(({ id }) => ({ role: "tool", tool_call_id: id, content: "ok" }));
+    const assistant = { role: "assistant", content: null, tool_calls: calls };
+    const unplaced = { ...assistant, thinking_blocks: [...thoughts, second] };
+    for (const message of [assistant, unplaced]) {
+      const request = newRequest({ messages: [{ role: "user", content: "Go." }, message, ...results] });
+      await read(started.instance.chat("claude-sonnet-4-5").stream(request, { ...started.call, principal: { name: "team-a" } }));
+      const { json } = await started.upstream.request(started.upstream.requests.length - 1);
+      expect((json["messages"] as readonly unknown[])[1]).toEqual({ role: "assistant", content: blocks });
+    }
+  });
+
   test("are nobody else's, and no other model's", async () => {
     const started = await start(answering({ blocks: [...thoughts, use], stop: "tool_use" }));
     await read(stream(started));

@@ -174,6 +174,21 @@ describe("tools", () => {
     expect(results?.content.map(({ tool_use_id: id }) => id)).toEqual(["functions_f_0", "functions_f_0_2"]);
   });
 
+  test("ids that repeat are numbered by their turns, each with its result", () => {
+    const legacy = [
+      { role: "assistant", content: null, function_call: { name: "f", arguments: "{}" } },
+      { role: "function", name: "f", content: "ok" },
+    ];
+    const messages = said([...round(call("call_0", "{}")), ...round(call("call_0", "{}")), user, ...legacy, user, ...legacy])[
+      "messages"
+    ] as {
+      content: Fields[] | string;
+    }[];
+    const ids = messages.flatMap(({ content }) => (Array.isArray(content) ? content : [])).map(({ id, tool_use_id: of }) => id ?? of);
+    const told = ids.filter((id) => id !== undefined);
+    expect(told).toEqual(["call_0", "call_0", "call_0_2", "call_0_2", "function_f", "function_f", "function_f_2", "function_f_2"]);
+  });
+
   test("a failed call is told as one", () => {
     const messages = said(round(call("bad", "{}")))["messages"] as { content: Fields[] }[];
     expect(messages[2]?.content[0]).toMatchObject({ is_error: true });
@@ -318,6 +333,15 @@ describe("thinking", () => {
     expect(sent({ thinking: own, temperature: 0.5 })).not.toHaveProperty("temperature");
   });
 
+  test("an effort beside the client's own thinking is kept, where the model takes one", () => {
+    for (const own of [{ type: "disabled" }, { type: "between_tools" }]) {
+      const asked = { thinking: own, reasoning_effort: "low" };
+      expect(sent(asked, adaptive)).toMatchObject({ thinking: own, output_config: { effort: "low" } });
+      expect(sent(asked)).not.toHaveProperty("output_config");
+      expect(warned(asked)).toEqual(["takes no effort; it was left out"]);
+    }
+  });
+
   test.each<readonly [string, Fields]>([
     ["a tool is forced", { tools: [{ type: "function", function: { name: "f" } }], tool_choice: "required" }],
     ["it goes on with a given answer", { messages: [user, { role: "assistant", content: "The" }] }],
@@ -328,6 +352,88 @@ describe("thinking", () => {
 
   test("a model that can not is told of it to the client", () => {
     expect(warned({ reasoning_effort: "low" }, old)).toEqual(['does not take "reasoning_effort"; it was left out']);
+  });
+});
+
+describe("a client of the same API", () => {
+  type Native = { readonly thinking?: Fields; readonly output_config?: Fields; readonly metadata?: Fields };
+  const asks = (native: Native, fields: Fields, model: string, edits: Fields = {}) => {
+    const given = { ...newRequest(fields), foreign: { fields: [], inner: [], native } };
+    const request = Object.keys(edits).length > 0 ? change(given, edits) : given;
+    return writeRequest(request, { delivery: "unary" }, { upstream: "up/c", model, traits: traitsOf(model), recall: () => undefined });
+  };
+  const effort = { output_config: { effort: "low" } };
+
+  test("that names an effort asks for no thinking, and keeps its temperature", () => {
+    const written = asks(effort, { reasoning_effort: "low", temperature: 0.5 }, "claude-opus-4-6");
+    expect(bodyOf(written)).toMatchObject({ output_config: { effort: "low" }, temperature: 0.5 });
+    expect(bodyOf(written)).not.toHaveProperty("thinking");
+    expect(written.warnings).toEqual([]);
+    // A chat's effort is a wish to think.
+    expect(sent({ reasoning_effort: "low" }, "claude-opus-4-6")).toMatchObject({ thinking: { type: "adaptive", display: "summarized" } });
+  });
+
+  test.each<readonly [Fields, string, Fields]>([
+    [{ type: "adaptive", display: "omitted" }, adaptive, { type: "adaptive", display: "omitted" }],
+    [{ type: "adaptive" }, "smollm2", { type: "adaptive" }],
+    [{ type: "disabled" }, adaptive, { type: "disabled" }],
+    [{ type: "between_tools" }, adaptive, { type: "between_tools" }],
+    [{ type: "enabled", budget_tokens: 2000, display: "omitted" }, budget, { type: "enabled", budget_tokens: 2000, display: "omitted" }],
+    // What the model does not know becomes what it knows.
+    [{ type: "enabled", budget_tokens: 2000, display: "omitted" }, adaptive, { type: "adaptive", display: "omitted" }],
+    [{ type: "adaptive" }, budget, { type: "enabled", budget_tokens: 2000 }],
+  ])("that thinks %j gets from %s %j", (thinking, model, expected) => {
+    const { type, budget_tokens: tokens } = thinking;
+    const body = { max_tokens: 10_000, reasoning_effort: "low", ...(type === "enabled" ? { reasoning: { max_tokens: tokens } } : {}) };
+    expect(bodyOf(asks({ thinking, ...effort }, body, model))["thinking"]).toEqual(expected);
+    expect(bodyOf(asks({ thinking, ...effort }, body, model))["output_config"]).toEqual(model === budget ? undefined : { effort: "low" });
+  });
+
+  test("does not think when a tool is forced, and is told", () => {
+    const forced = { tools: [{ type: "function", function: { name: "f" } }], tool_choice: "required" };
+    const written = asks({ thinking: { type: "adaptive" }, ...effort }, { ...forced, reasoning_effort: "low" }, adaptive);
+    expect(bodyOf(written)).toMatchObject({ output_config: { effort: "low" } });
+    expect(bodyOf(written)).not.toHaveProperty("thinking");
+    expect(written.warnings).toEqual(["does not think when a tool is forced"]);
+  });
+
+  test("is overruled by who changed the request on its way", () => {
+    const native = { thinking: { type: "disabled" }, metadata: { user_id: "u".repeat(100) } };
+    const edits = { reasoning_effort: "high", user: "other" };
+    expect(bodyOf(asks(native, { user: "short" }, adaptive, edits))).toMatchObject({
+      thinking: { type: "adaptive" },
+      output_config: { effort: "high" },
+      metadata: { user_id: "other" },
+    });
+    expect(bodyOf(asks(native, { user: "short" }, adaptive))).toMatchObject(native);
+  });
+});
+
+describe("the newest models", () => {
+  const newest = ["claude-opus-5-5", "claude-sonnet-5-5-20261001", "claude-fable-5-1"];
+  const forced = { tools: [{ type: "function", function: { name: "f" } }], tool_choice: "required" };
+  const prefilled = { messages: [user, { role: "assistant", content: "The" }] };
+
+  test.each(newest)("as %s refuse a forced tool and a given beginning by name, and are not told not to think", (model) => {
+    const field = (fields: Fields) => {
+      try {
+        write(fields, model);
+      } catch (thrown) {
+        return thrown instanceof GatewayError && thrown.code === "incapable" ? thrown.details.param : thrown;
+      }
+      return undefined;
+    };
+    expect([field(forced), field(prefilled)]).toEqual(["tool_choice", "messages[1]"]);
+    expect(sent({ reasoning_effort: "none" }, model)).not.toHaveProperty("thinking");
+    expect(warned({ reasoning_effort: "none" }, model)).toEqual(["can not be told not to think; the wish was left out"]);
+  });
+
+  test("alone do so", () => {
+    for (const model of ["claude-opus-5", "claude-sonnet-5", "claude-fable-5", "claude-haiku-5-5", "smollm2"]) {
+      expect(sent(forced, model)["tool_choice"]).toEqual({ type: "any" });
+      expect(sent(prefilled, model)["messages"]).toHaveLength(2);
+    }
+    expect(sent({ reasoning_effort: "none" }, "claude-opus-5")).toMatchObject({ thinking: { type: "disabled" } });
   });
 });
 

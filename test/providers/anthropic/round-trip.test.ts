@@ -5,7 +5,11 @@ import { readAnswer } from "../../../src/providers/anthropic/answer.ts";
 import { traitsOf } from "../../../src/providers/anthropic/models.ts";
 import { writeRequest } from "../../../src/providers/anthropic/request.ts";
 import { newRequest } from "../../support/call.ts";
-import { whole } from "./wire.ts";
+import { whole, type Block } from "./wire.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const context = { upstream: "up/c", answer: "msg_9", keep: () => {} };
 
 const filled = fc.string({ unit: "grapheme", minLength: 1 });
 const thought = fc.oneof(
@@ -34,7 +38,11 @@ test("an answer that a client sends back is the answer that was given, thoughts 
       (thoughts, text, calls) => {
         const uses = calls.map(({ name, input }, index) => ({ type: "tool_use", id: `toolu_${index}`, name, input }));
         const blocks = [...thoughts, ...(text === null ? [] : [{ type: "text", text }]), ...uses];
-        const answer = readAnswer(Buffer.from(JSON.stringify(whole({ blocks, stop: "tool_use" }))), "up/c", () => {});
+        const answer = readAnswer(Buffer.from(JSON.stringify(whole({ blocks, stop: "tool_use" }))), {
+          upstream: "up/c",
+          answer: "msg_9",
+          keep: () => {},
+        });
         // What a client does that appends the message as it came.
         const message = JSON.parse(JSON.stringify(answer.choices[0]?.message)) as object;
         const results = uses.map(({ id }) => ({ role: "tool", tool_call_id: id, content: "ok" }));
@@ -43,6 +51,77 @@ test("an answer that a client sends back is the answer that was given, thoughts 
         expect(user).toEqual({ role: "user", content: uses.map(({ id }) => ({ type: "tool_result", tool_use_id: id, content: "ok" })) });
       },
     ),
+  );
+});
+
+test("thoughts between texts and calls go back in their order", () => {
+  const said = fc.record({ text: fc.option(filled), calls: fc.array(call, { maxLength: 2 }) });
+  const step = fc.record({ thoughts: fc.array(thought, { minLength: 1, maxLength: 2 }), said });
+  fc.assert(
+    fc.property(said, fc.array(step, { maxLength: 4 }), (first, steps) => {
+      let count = 0;
+      const saying = ({ text, calls }: typeof first): readonly Fields[] => [
+        ...(text === null ? [] : [{ type: "text", text }]),
+        ...calls.map(({ name, input }) => ({ type: "tool_use", id: `toolu_${count++}`, name, input })),
+      ];
+      const last = { type: "tool_use", id: "toolu_last", name: "f", input: {} };
+      const blocks = [...saying(first), ...steps.flatMap(({ thoughts, said }): readonly Fields[] => [...thoughts, ...saying(said)]), last];
+      const answer = readAnswer(Buffer.from(JSON.stringify(whole({ blocks: blocks as Block[], stop: "tool_use" }))), context);
+      const message = JSON.parse(JSON.stringify(answer.choices[0]?.message)) as object;
+      const results = blocks.flatMap(({ type, id }) => (type === "tool_use" ? [{ role: "tool", tool_call_id: id, content: "ok" }] : []));
+      const [, assistant] = sentBack([{ role: "user", content: "Go." }, message, ...results]);
+      expect(assistant?.content).toEqual(JSON.parse(JSON.stringify(blocks)) as unknown);
+    }),
+  );
+});
+
+test("an answer that comes back in several messages keeps its thoughts in order", () => {
+  const detail = (signature: string, place?: object) => ({
+    type: "reasoning.text",
+    text: signature,
+    signature,
+    format: "anthropic-claude-v1",
+    ...(place ? { place } : {}),
+  });
+  const use = (id: string) => ({ id, type: "function", function: { name: "f", arguments: "{}" } });
+  const told = (messages: readonly object[]) =>
+    sentBack([{ role: "user", content: "Go." }, ...messages])
+      .slice(1, 2)
+      .flatMap(({ content }) => content as readonly Fields[])
+      .map(({ signature, text, id }) => signature ?? text ?? id);
+  const result = { role: "tool", tool_call_id: "c", content: "ok" };
+  const split = [
+    { role: "assistant", content: "So:" },
+    { role: "assistant", tool_calls: [use("c")], reasoning_details: [detail("s1"), detail("s2", { text: 3, calls: 0 })] },
+    result,
+  ];
+  expect(told(split)).toEqual(["s1", "So:", "s2", "c"]);
+  const two = [
+    { role: "assistant", content: "So:", reasoning_details: [detail("s1")] },
+    { role: "assistant", content: "Then:", tool_calls: [use("c")], reasoning_details: [detail("s2"), detail("s3", { text: 5, calls: 1 })] },
+    result,
+  ];
+  expect(told(two)).toEqual(["s1", "So:", "s2", "Then:", "c", "s3"]);
+});
+
+test("whatever places a client tells, all is said once", () => {
+  const place = fc.record({ text: fc.double({ noNaN: true }), calls: fc.double({ noNaN: true }) });
+  fc.assert(
+    fc.property(fc.array(fc.oneof(place, fc.record({ text: fc.integer({ min: -2, max: 9 }), calls: fc.nat(3) }))), (places) => {
+      const details = places.map((place, index) => ({
+        type: "reasoning.encrypted",
+        data: `d${index}`,
+        format: "anthropic-claude-v1",
+        place,
+      }));
+      const use = { id: "c", type: "function", function: { name: "f", arguments: "{}" } };
+      const message = { role: "assistant", content: "So: é😀", tool_calls: [use], reasoning_details: details };
+      const [, assistant] = sentBack([{ role: "user", content: "Go." }, message, { role: "tool", tool_call_id: "c", content: "ok" }]);
+      const blocks = assistant?.content as readonly Fields[];
+      expect(blocks.flatMap(({ data }) => data ?? [])).toEqual(details.map(({ data }) => data));
+      expect(blocks.map(({ text }) => (text ?? "") as string).join("")).toBe("So: é😀");
+      expect(blocks.filter(({ type }) => type === "tool_use")).toHaveLength(1);
+    }),
   );
 });
 

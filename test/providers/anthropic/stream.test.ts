@@ -16,7 +16,7 @@ interface Reading {
 
 /** Reads pieces of a stream to its end. Throws what the reader throws. */
 function readPieces(pieces: readonly (string | Uint8Array)[]): Reading {
-  const reader = new MessageStream("up/c", () => {});
+  const reader = new MessageStream({ upstream: "up/c", answer: "msg_9", keep: () => {} });
   const deltas = pieces.flatMap((piece) => reader.read(Buffer.from(piece)));
   if (reader.failed) throw reader.failed;
   return { deltas: [...deltas, ...reader.end()], reader };
@@ -68,7 +68,7 @@ describe("an answer", () => {
     fc.assert(
       fc.property(answered, (given) => {
         const { deltas, reader } = readPieces(streamed(given));
-        const answer = readAnswer(Buffer.from(JSON.stringify(whole(given))), "up/c", () => {});
+        const answer = readAnswer(Buffer.from(JSON.stringify(whole(given))), { upstream: "up/c", answer: "msg_9", keep: () => {} });
         expect(choicesOf(deltas).map(withoutUnread)).toEqual(answer.choices.map(withoutUnread));
         expect({ ...reader.reply, usage: reader.usage }).toEqual({ id: answer.id, model: answer.model, usage: answer.usage });
         expect([reader.complete, reader.done]).toEqual([true, true]);
@@ -160,7 +160,10 @@ describe("calls", () => {
       '"input":0',
       `"input": ${text}`,
     );
-    expect(readAnswer(Buffer.from(answer), "up/c", () => {}).choices[0]?.message.tool_calls?.[0]?.function?.arguments).toBe(text);
+    expect(
+      readAnswer(Buffer.from(answer), { upstream: "up/c", answer: "msg_9", keep: () => {} }).choices[0]?.message.tool_calls?.[0]?.function
+        ?.arguments,
+    ).toBe(text);
   });
 
   test("may come whole with their start", () => {
@@ -172,7 +175,7 @@ describe("calls", () => {
   test("without an id get one", () => {
     expect(choiceOf([start, tool(0, ""), stop(0), ...end()])).toMatchObject({
       finishReason: "tool_calls",
-      message: { tool_calls: [{ id: "toolu_0" }] },
+      message: { tool_calls: [{ id: "toolu_msg_9_0" }] },
     });
   });
 
@@ -218,7 +221,7 @@ describe("failures", () => {
   });
 
   test("behind content that was shown stand behind what came with them", () => {
-    const reader = new MessageStream("up/c", () => {});
+    const reader = new MessageStream({ upstream: "up/c", answer: "msg_9", keep: () => {} });
     expect(reader.read(Buffer.from(start + open(0) + say(0, "4")))).toHaveLength(1);
     expect(reader.read(Buffer.from(say(0, "5") + error("api_error")))).toEqual([{ type: "text", choice: 0, text: "5" }]);
     expect(reader.failed?.wire).toEqual({ message: "Boom.", type: "api_error", param: null, code: "upstream_error" });
@@ -264,7 +267,9 @@ test("sources with an address are annotations where the text stands on them; oth
     citations: [page],
   };
   expect(choiceOf(streamed(given))?.message).toMatchObject(message);
-  expect(readAnswer(Buffer.from(JSON.stringify(whole(given))), "up/c", () => {}).choices[0]?.message).toMatchObject(message);
+  expect(
+    readAnswer(Buffer.from(JSON.stringify(whole(given))), { upstream: "up/c", answer: "msg_9", keep: () => {} }).choices[0]?.message,
+  ).toMatchObject(message);
 });
 
 test("counts are cumulative; what a later event does not know stays", () => {
@@ -288,7 +293,9 @@ test.each<readonly [string, string]>([
   ['{"type":"error","error":{"type":"overloaded_error","message":"x"}}', "upstream_overloaded"],
   ['{"error":"boom"}', "upstream_error"],
 ])("%s is no answer", (body, code) => {
-  expect(() => readAnswer(Buffer.from(body), "up/c", () => {})).toThrow(expect.objectContaining({ code }));
+  expect(() => readAnswer(Buffer.from(body), { upstream: "up/c", answer: "msg_9", keep: () => {} })).toThrow(
+    expect.objectContaining({ code }),
+  );
 });
 
 test("no JSON in the place of an event breaks the reader", () => {

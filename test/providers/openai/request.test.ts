@@ -39,6 +39,21 @@ test.each<DialectName>(["mistral", "groq"])("%s gets no empty fields of an answe
   expect(dropped).toEqual([]);
 });
 
+test.each<DialectName>(["openai", "azure", "groq"])("%s is asked for no file by its address", (dialect) => {
+  const file = (data: string) =>
+    [
+      {
+        role: "user",
+        content: [
+          { type: "text", text: "See" },
+          { type: "file", file: { file_data: data } },
+        ],
+      },
+    ] as unknown as readonly Message[];
+  expect(() => written(dialect, file("https://example.com/a.pdf"))).toThrow("takes files by their bytes");
+  expect(written(dialect, file("data:application/pdf;base64,AA==")).messages).toHaveLength(1);
+});
+
 test("other servers get an answer back as it came", () => {
   const answer: Message = { role: "assistant", content: "Yes", refusal: null, annotations: [], reasoning_content: "Hm" };
   for (const dialect of ["deepseek", "openrouter", "vllm", "generic"] as const)
