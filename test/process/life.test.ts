@@ -239,30 +239,19 @@ test("kill -9 loses neither spend nor records", async () => {
   ]);
 });
 
-describe("a gateway that is its own upstream", () => {
-  const pointedAtItself = async () => {
-    const gateway = await serve(memory);
-    const me = { kind: "openai", baseUrl: `${gateway.url}/v1` };
-    // Every pass could ask twice, and each of those again.
-    const models = { chain: "me/chain", exam: { kind: "vote", members: ["me/exam", "me/exam"], stop: "none" } };
-    writeConfig(gateway.folder, { ...memory, providers: { me }, models });
-    gateway.kill("SIGHUP");
-    await gateway.line(({ msg }) => msg === "the config was read again");
-    return gateway;
-  };
-
-  // A refusal with 508 is taken for a passing failure of the upstream, and retried.
-  test.each(["chain", "exam"])("says so: %s", async (model) => {
-    const gateway = await pointedAtItself();
-    const { status } = await gateway.ask({ model });
-    expect(status).toBe(508);
-    expect(gateway.log.filter(({ msg }) => msg === "request").length).toBeLessThan(40);
-  });
-
-  test.each(["chain", "exam"])("ends after a few hops, and lives: %s", async (model) => {
-    const gateway = await pointedAtItself();
-    const { status } = await gateway.ask({ model });
-    expect(status).toBeGreaterThanOrEqual(500);
+test("a gateway that is its own upstream says so after a few hops, and lives", async () => {
+  const gateway = await serve(memory);
+  const me = { kind: "openai", baseUrl: `${gateway.url}/v1` };
+  // Every pass could ask twice, and each of those again.
+  const models = { chain: "me/chain", exam: { kind: "vote", members: ["me/exam", "me/exam"], stop: "none" } };
+  writeConfig(gateway.folder, { ...memory, providers: { me }, models });
+  gateway.kill("SIGHUP");
+  await gateway.line(({ msg }) => msg === "the config was read again");
+  for (const model of ["chain", "exam"]) {
+    const before = gateway.log.length;
+    // A refusal with 508 could be taken for a passing failure of the upstream, and retried.
+    expect((await gateway.ask({ model })).status).toBe(508);
+    expect(gateway.log.slice(before).filter(({ msg }) => msg === "request").length).toBeLessThan(40);
     expect((await fetch(`${gateway.url}/health`)).status).toBe(200);
-  });
+  }
 });
