@@ -18,6 +18,7 @@ import { countTokens, messagesDialect } from "./http/messages.ts";
 import { getModel, listModels } from "./http/models.ts";
 import { moderationsDialect } from "./http/moderations.ts";
 import { rerankDialect } from "./http/rerank.ts";
+import { isLocalName } from "./http/local-name.ts";
 import { getRequest } from "./http/requests.ts";
 import { newRequestId, requestIdIn } from "./http/request-id.ts";
 import { deleteResponse, getResponse, listInputItems, responsesDialect } from "./http/responses.ts";
@@ -128,6 +129,14 @@ function headersOf({ cors }: Served, raw: IncomingMessage, requestId: string): s
   return headers;
 }
 
+function checkHost(host = "localhost"): void {
+  if (isLocalName(host)) return;
+  throw new GatewayError(
+    "host_not_allowed",
+    `This gateway has no keys, so it answers requests to this machine and none to '${host.slice(0, 200)}'. Configure keys, or server.host.`,
+  );
+}
+
 /** First of all: identity, CORS, loops, key. A plain callback: an async hook would cost every request a promise. */
 function enter(door: Door, raw: IncomingMessage, reply: ServerResponse): boolean {
   const served = door.current();
@@ -141,6 +150,7 @@ function enter(door: Door, raw: IncomingMessage, reply: ServerResponse): boolean
   try {
     if (raw.headers.host === undefined && raw.httpVersion === "1.1")
       throw new GatewayError("invalid_request", "A request over HTTP/1.1 has to have a Host header.");
+    if (served.localOnly) checkHost(raw.headers.host);
     const told = raw.headers["x-chorale-hops"];
     const hops = told === undefined ? 0 : Number(told) || 0;
     if (hops > MAX_HOPS)

@@ -51,6 +51,8 @@ interface Parts {
   readonly pools: Pools;
   readonly store: Store;
   readonly recorder: Recorder | undefined;
+  /** Where the gateway listens. */
+  readonly host: string;
 }
 
 function toKey({ name, key, models, limits, budget, maxMultiplier }: Config["keys"][number]): Key {
@@ -63,11 +65,21 @@ function toKey({ name, key, models, limits, budget, maxMultiplier }: Config["key
   };
 }
 
-async function buildServed(config: Config, { log, pools, store, recorder }: Parts): Promise<Served> {
+async function buildServed(config: Config, { log, pools, store, recorder, host }: Parts): Promise<Served> {
   const catalog = await buildCatalog(config, { pools, clock: systemClock, store, recorder, warn: (message) => log.warn(message) });
   const { heartbeatMs, heartbeat, commitAfterMs, cors } = config.server;
   const authenticate = authenticator(config.keys.map(toKey));
-  return { catalog, authenticate, cors: corsFor(cors.origins), heartbeatMs, heartbeat, commitAfterMs, logContent: config.log.content };
+  const localOnly = config.keys.length === 0 && isLocal(host);
+  return {
+    catalog,
+    localOnly,
+    authenticate,
+    cors: corsFor(cors.origins),
+    heartbeatMs,
+    heartbeat,
+    commitAfterMs,
+    logContent: config.log.content,
+  };
 }
 
 function isLocal(host: string): boolean {
@@ -201,7 +213,9 @@ export async function serve(options: ServeOptions): Promise<Running> {
   opened.defer(() => store.close());
   const recorder =
     history && openRecorder({ append: (line) => history.append(line), content: config.record?.content ?? false, random: Math.random });
-  let current = await buildServed(config, { log, pools, store, recorder });
+  const address = addressOf(config, log);
+  const { host } = address;
+  let current = await buildServed(config, { log, pools, store, recorder, host });
   const inFlight = newInFlight(config.server.maxInFlight);
   const door = {
     current: () => current,
@@ -215,7 +229,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
   };
   const app = buildApp(door, config.server);
   const clients = clientsOf(app);
-  const url = await listen(app, addressOf(config, log));
+  const url = await listen(app, address);
   const behind = opened.move();
   const shutDown = async () => {
     const { drainMs } = config.server;
@@ -235,7 +249,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
       const next = loadConfig({ path: file, env });
       for (const secret of next.secrets) secrets.add(secret);
       redact = redactor([...secrets]);
-      current = await buildServed(next, { log, pools, store, recorder });
+      current = await buildServed(next, { log, pools, store, recorder, host });
       await probing.close();
       if (!closing) probing = probeServers(current.catalog, log);
       const fixed = fixedAtStart.filter((section) => !isDeepStrictEqual(section(next), section(config)));

@@ -25,6 +25,8 @@ export interface Door {
 /** One good config, built. */
 export interface Served {
   readonly catalog: Catalog;
+  /** Without keys and for this machine alone: public names are refused. */
+  readonly localOnly: boolean;
   authenticate(authorization: string | undefined, open: boolean): Asker;
   readonly cors: Cors;
   readonly heartbeatMs: number;

@@ -8,6 +8,8 @@ const table = {
   context_length_exceeded: [400, "invalid_request_error", "context_length_exceeded", false, true],
   content_filter: [400, "invalid_request_error", "content_filter", false, false],
   unauthenticated: [401, "invalid_request_error", "invalid_api_key", false, false],
+  /** An open gateway for this machine, asked under a public name. */
+  host_not_allowed: [403, "invalid_request_error", "host_not_allowed", false, false],
   forbidden: [403, "invalid_request_error", "model_not_allowed", false, false],
   model_not_found: [404, "invalid_request_error", "model_not_found", false, false],
   not_found: [404, "invalid_request_error", "unknown_url", false, false],
