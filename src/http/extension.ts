@@ -28,8 +28,8 @@ export function cleanUsd(usd: number): number {
 /** Whether the price of any call is known that may have cost something: who refused a request asks nothing for it. */
 export function isCostKnown({ legs }: Call["ledger"]): boolean {
   let isFree = true;
-  for (const { usage, usd } of legs) {
-    if (usage && usage.promptTokens + usage.completionTokens === 0) continue;
+  for (const { status, usage, usd } of legs) {
+    if (status === "failed" && usage && usage.promptTokens + usage.completionTokens === 0) continue;
     if (usd !== undefined) return true;
     isFree = false;
   }

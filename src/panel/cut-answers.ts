@@ -12,7 +12,7 @@ function leafOf(span: Span): Span {
 export function noteCut(candidates: readonly Candidate[], { children }: Span): void {
   for (const { label, completion } of candidates) {
     if (!isCut(completion)) continue;
-    const span = children.find((child) => child.label === label);
+    const span = children.findLast((child) => child.label === label);
     if (!span) continue;
     span.cut = true;
     leafOf(span).cut = true;

@@ -50,7 +50,8 @@ function guessed(baseUrl: string | undefined): DialectName {
 /** What is likely forgotten. */
 function adviceOf(dialect: Dialect, { url, isKeyed }: { readonly url: URL; readonly isKeyed: boolean }): readonly string[] {
   const advice: string[] = [];
-  if (url.pathname === "/" && !dialect.rerank) advice.push("its baseUrl has no path, and most servers have their API under /v1");
+  if (url.pathname === "/" && !dialect.rerank && !isHostOf(dialect, url.hostname))
+    advice.push("its baseUrl has no path, and most servers have their API under /v1");
   if (!isKeyed && isHostOf(dialect, url.hostname)) advice.push("it has no apiKey, and this server wants one");
   return advice;
 }

@@ -114,6 +114,8 @@ test("A-TOOL-04 words in the middle of a call come after it, in the chat, in res
     chunk({ content: "\n" }),
     more(0, '{"a"'),
     chunk({ content: "Hm", reasoning_content: "so" }),
+    chunk({ content: "" }),
+    chunk({ content: "," }),
     more(0, ":1}"),
     chunk({ content: "?" }),
     opened(1, "call_b", '{"a":'),
@@ -125,7 +127,7 @@ test("A-TOOL-04 words in the middle of a call come after it, in the chat, in res
   const found = await calls(frames);
   const whole = ['{"a":1}', '{"a":2}'];
   expect(found.calls.map((one) => one.function.arguments)).toEqual(whole);
-  expect(found.content).toBe("\nHm?!");
+  expect(found.content).toBe("\nHm,?!");
   const { gateway } = await start({ s: sse(frames) });
   const ask = async (path: string, body: object) => {
     const init = {

@@ -64,6 +64,8 @@ class MessageWriter {
   }
 
   #words(part: Part): readonly Json[] {
+    // White space between two thoughts is no text to that API.
+    if (part.type === "text" && part.text.trim() === "") return [];
     const { citations } = part.from;
     return this.blocks([part]).map((block) => (block["type"] === "text" && Array.isArray(citations) ? { ...block, citations } : block));
   }

@@ -1,5 +1,7 @@
 /** What one generation of models takes, where the API differs by model. */
 export interface Traits {
+  /** One of the API's own maker. */
+  readonly known: boolean;
   /** How it is told to think: not at all, with a budget of tokens, or with an effort that it spends as it sees fit. */
   readonly thinking: "none" | "budget" | "adaptive";
   /** Takes `temperature`, `top_p` and `top_k`. */
@@ -22,6 +24,7 @@ export interface Traits {
 
 /** A server of another maker behind the same API: everything is sent as it is asked for. */
 const unknown: Traits = {
+  known: false,
   thinking: "budget",
   sampling: true,
   schema: undefined,
@@ -33,7 +36,7 @@ const unknown: Traits = {
   continues: true,
 };
 
-const early = { sampling: true, effort: false, efforts: [], forces: true, disables: true, continues: true } as const;
+const early = { known: true, sampling: true, effort: false, efforts: [], forces: true, disables: true, continues: true } as const;
 
 /** The version in a model's name, as a number: `claude-3-7-sonnet` is 3.7, `claude-opus-4-1-20250805` is 4.1. A date is no version. */
 function versionOf(name: string): number | undefined {
@@ -49,6 +52,8 @@ function isSampling(family: string, version: number): boolean {
 
 /** The generation that decides by itself whether it thinks and what it calls. */
 function isNewest(family: string, version: number): boolean {
+  // A name without a version may be any: the server says itself what it does not take.
+  if (version === Infinity) return false;
   if (family === "opus" || family === "sonnet") return version >= 5.5;
   return family === "fable" && version >= 5.1;
 }
@@ -63,11 +68,13 @@ export function traitsOf(model: string): Traits {
   if (version < 3.7) return { ...early, thinking: "none", schema: false, maxTokens: 8192 };
   if (version < 4.6) {
     const enforces = version >= 4.5 || (family === "opus" && version >= 4.1);
-    return { ...early, thinking: "budget", schema: enforces, maxTokens: family === "opus" && version < 4.5 ? 32_000 : 64_000 };
+    const effort = family === "opus" && version >= 4.5;
+    return { ...early, effort, thinking: "budget", schema: enforces, maxTokens: family === "opus" && version < 4.5 ? 32_000 : 64_000 };
   }
   const efforts = version < 4.7 ? ["max"] : ["xhigh", "max"];
   const takes = !isNewest(family, version);
   return {
+    known: true,
     thinking: "adaptive",
     sampling: isSampling(family, version),
     schema: true,

@@ -79,7 +79,7 @@ function native(thinking: Json, asked: Effort, traits: Traits, { maxTokens, hind
     if (type === "enabled") return adaptive(asked.effort, traits, why, display);
     return why === undefined ? { thinking, warnings: [] } : { warnings: [why] };
   }
-  if (type === "adaptive" && traits.effort) return { thinking, warnings: [] };
+  if (type === "adaptive" && !traits.known) return { thinking, warnings: [] };
   // Adaptive thinking is at a high effort unless another one is asked for.
   return budgeted({ effort: "high", ...asked }, maxTokens, why, display === undefined ? {} : { display });
 }

@@ -11,7 +11,7 @@ const meant = new Set(["audio", "function_call"]);
 /** What the assistant said in words: a refusal too, where the server has no field for one. */
 function spoken(message: Message, names: readonly string[]): Message {
   const { refusal, content } = message;
-  return names.includes("refusal") && isSaid(refusal) && !isSaid(content) ? { ...message, content: refusal } : message;
+  return names.includes("refusal") && isSaid(refusal) && !(isSaid(content) && content !== "") ? { ...message, content: refusal } : message;
 }
 
 /**
@@ -31,6 +31,8 @@ export function withoutAnswerOnly(
   });
   if (written.every((message, index) => message === messages[index])) return undefined;
   const assistants = messages.filter(({ role }) => role === "assistant");
-  const isLost = (name: string) => name !== "refusal" && !meant.has(name) && assistants.some((message) => isSaid(message[name]));
+  const isTold = (message: Message) => !isSaid(message.content) || message.content === "";
+  const isLost = (name: string) =>
+    !meant.has(name) && assistants.some((message) => isSaid(message[name]) && !(name === "refusal" && isTold(message)));
   return { messages: written, dropped: names.filter(isLost).map((name) => `messages[].${name}`) };
 }

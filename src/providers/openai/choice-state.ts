@@ -23,6 +23,11 @@ export class ChoiceState {
     return this.#tools.used;
   }
 
+  /** No word has to wait: chunks of words may pass without being looked at. */
+  get isFlowing(): boolean {
+    return !this.#tools.used || (!this.#tools.isOpen && this.#words.isEmpty);
+  }
+
   /** The delta with the role that opens a choice. */
   open(): Draft {
     this.#hasRole = true;

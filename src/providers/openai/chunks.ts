@@ -274,7 +274,12 @@ export class ChunkReader {
     this.#flags |= flags;
     if ((flags & CONTENT) !== 0) this.contentChunks += 1;
     for (const choice of chunk["choices"] as Draft[]) if ("role" in (choice["delta"] as Draft)) this.#flags |= Flag.role;
-    if (!odd && this.#misses < MAX_MISSES) this.#learn(data, chunk);
+    if (!odd && this.#misses < MAX_MISSES && this.#isFlowing()) this.#learn(data, chunk);
+  }
+
+  #isFlowing(): boolean {
+    for (const state of this.#choices.values()) if (!state.isFlowing) return false;
+    return true;
   }
 
   #learn(data: string, chunk: Draft): void {

@@ -20,6 +20,10 @@ export class HeldWords {
     return taken;
   }
 
+  get isEmpty(): boolean {
+    return this.#held === undefined;
+  }
+
   /** What waits, as a delta, once. */
   release(): Draft | undefined {
     const held = this.#held;

@@ -95,10 +95,10 @@ export function requestWriter(dialect: Dialect, upstreamOf: (model: string) => s
       const foreign = strict && given.foreign ? foreignEdits(given.foreign, given) : undefined;
       const asked = foreign ? change(given, foreign.edits) : given;
       const spared = dialect.answerOnly ? withoutAnswerOnly(dialect.answerOnly, asked.body) : undefined;
-      const shown = dialect.textResults ? withoutToolImages(spared?.messages ?? asked.body.messages) : undefined;
-      const messages = shown ?? spared?.messages;
-      const plain = messages ? change(asked, { messages }) : asked;
-      const request = dialect.callIds ? ownCallIds(plain, dialect.callIds) : plain;
+      const plain = spared ? change(asked, { messages: spared.messages }) : asked;
+      const named = dialect.callIds ? ownCallIds(plain, dialect.callIds) : plain;
+      const messages = dialect.textResults ? withoutToolImages(named.body.messages) : undefined;
+      const request = messages ? change(named, { messages }) : named;
       const { body } = request;
       const twice = isLimitedTwice(body);
       const asIs = !changes && !twice && delivery === "unary" && !body.stream && body.stream_options === undefined && isUntouched(request);

@@ -13,6 +13,8 @@ interface StreamedCall {
   text: string;
   /** Their last character but white space. */
   last: string;
+  /** They are whole JSON; undefined until somebody asks. */
+  whole: boolean | undefined;
   /** Fragments that wait until the calls before are complete. */
   held: string[];
   opened: boolean;
@@ -32,7 +34,7 @@ function lastOf(text: string, before: string): string {
 /** What ends in another way than these may go on: `1` becomes `12`. */
 const closing = new Set(["}", "]", '"']);
 
-function complete({ text, last }: StreamedCall): boolean {
+function isJson({ text, last }: StreamedCall): boolean {
   if (!closing.has(last)) return false;
   try {
     JSON.parse(text);
@@ -43,6 +45,18 @@ function complete({ text, last }: StreamedCall): boolean {
   }
 }
 
+function complete(call: StreamedCall): boolean {
+  call.whole ??= isJson(call);
+  return call.whole;
+}
+
+function grow(call: StreamedCall, text: string): void {
+  if (text === "") return;
+  call.text += text;
+  call.last = lastOf(text, call.last);
+  call.whole = undefined;
+}
+
 /**
  * Makes the tool calls of one choice canonical: id, type and name exactly once, indices dense from 0, arguments always a string, and all of one
  * call before the next, whatever the upstream interleaves. A later call streams live once the one before it is complete JSON.
@@ -50,6 +64,10 @@ function complete({ text, last }: StreamedCall): boolean {
  */
 export class ToolStream {
   readonly #calls: StreamedCall[] = [];
+  /** So many of the first calls are told and whole. */
+  #settled = 0;
+  /** Index of the last call that was opened. */
+  #newest = -1;
   readonly #mintId: (index: number) => string;
 
   constructor(mintId: (index: number) => string) {
@@ -107,8 +125,8 @@ export class ToolStream {
     if (this.#isOver(known)) return this.#late(known, text);
     const repeated = "id" in fragment || "type" in fragment || "name" in body;
     const odd = repeated || fragment["index"] !== known.index || typeof said !== "string" || !this.#mayStream(known);
-    known.text += text;
-    known.last = lastOf(text, known.last);
+    grow(known, text);
+    this.#settled = Math.min(this.#settled, known.index);
     if (!this.#mayStream(known)) {
       known.held.push(text);
       return { odd: true, fragments: [] };
@@ -146,7 +164,19 @@ export class ToolStream {
     const { index: theirs, id: _id, type: _type, function: _function, custom: _custom, ...extra } = fragment;
     const name = typeof body["name"] === "string" ? body["name"] : "";
     const id = typeof given === "string" && given !== "" ? given : this.#mintId(index);
-    const call: StreamedCall = { index, theirs, id, name, custom, text, last: lastOf(text, ""), held: [], opened: false, extra };
+    const call: StreamedCall = {
+      index,
+      theirs,
+      id,
+      name,
+      custom,
+      text,
+      last: lastOf(text, ""),
+      whole: undefined,
+      held: [],
+      opened: false,
+      extra,
+    };
     this.#calls.push(call);
     const said = body[custom ? "input" : "arguments"];
     const odd = theirs !== index || id !== given || fragment["type"] !== (custom ? "custom" : "function") || typeof said !== "string";
@@ -155,7 +185,7 @@ export class ToolStream {
       return { odd: true, fragments: [] };
     }
     if (!odd) {
-      call.opened = true;
+      this.#opening(call);
       return { odd, fragments: [fragment] };
     }
     const opening = this.#open(call);
@@ -164,12 +194,17 @@ export class ToolStream {
 
   /** All calls before this one are complete, so nothing of theirs can come after it. */
   #mayStream(call: StreamedCall): boolean {
-    return call.opened || this.#calls.slice(0, call.index).every((before) => before.held.length === 0 && before.opened && complete(before));
+    if (call.opened) return true;
+    for (let before = this.#calls[this.#settled]; before && this.#settled < call.index; before = this.#calls[this.#settled]) {
+      if (before.held.length > 0 || !before.opened || !complete(before)) return false;
+      this.#settled += 1;
+    }
+    return true;
   }
 
   /** A later call has begun, because the arguments of this one were whole. */
   #isOver(call: StreamedCall): boolean {
-    return this.#calls.some(({ index, opened }) => opened && index > call.index);
+    return call.index < this.#newest;
   }
 
   /** White space changes nothing. Anything else would make two of what was one call, or come where nobody looks for it. */
@@ -178,8 +213,13 @@ export class ToolStream {
     return { odd: true, fragments: [] };
   }
 
-  #open(call: StreamedCall): Draft {
+  #opening(call: StreamedCall): void {
     call.opened = true;
+    this.#newest = Math.max(this.#newest, call.index);
+  }
+
+  #open(call: StreamedCall): Draft {
+    this.#opening(call);
     const { index, id, name, custom, extra } = call;
     if (custom) return { ...extra, index, id, type: "custom", custom: { name, input: "" } };
     return { ...extra, index, id, type: "function", function: { name, arguments: "" } };

@@ -29,10 +29,12 @@ test.each<DialectName>(["mistral", "groq"])("%s gets no empty fields of an answe
     user,
     { role: "assistant", content: "Yes", ...echoed },
     { role: "assistant", content: null, refusal: "I will not." },
+    { role: "assistant", content: "", refusal: "I will not." },
     { role: "assistant", content: null, function_call: { name: "f", arguments: "{}" } },
   ]);
   expect(messages.slice(1)).toEqual([
     { role: "assistant", content: "Yes" },
+    { role: "assistant", content: "I will not." },
     { role: "assistant", content: "I will not." },
     { role: "assistant", content: null, function_call: { name: "f", arguments: "{}" } },
   ]);
