@@ -104,9 +104,6 @@ export function shortage(what: string, { losses }: Pick<Gathered, "losses">): Ga
 function judgeShortage(assembly: Assembly, polled: Polled, call: Call): void {
   const { name, quorum, onShort } = assembly;
   const count = polled.candidates.length;
-  // Where no answer is whole the cut ones count, which is less than was asked for.
-  if (count > 0 && polled.candidates.every(({ completion }) => isCut(completion)))
-    call.trace.degraded.push("quorum: every answer was cut at its limit");
   if (count >= quorum.min) return;
   const what = `${count} of ${quorum.min} usable answers`;
   const hasWorse = polled.invalid !== undefined || (polled.faulty ?? []).length > 0;
