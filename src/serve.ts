@@ -158,14 +158,14 @@ function clientsOf(app: FastifyInstance): ReadonlySet<Socket> {
   return clients;
 }
 
-interface Door {
+interface Listener {
   readonly app: FastifyInstance;
   readonly clients: ReadonlySet<Socket>;
   readonly inFlight: InFlight;
 }
 
-/** Ends the door: what runs may end within `drainMs`. What stands behind the door stays open. */
-async function closeDoor({ app, clients, inFlight }: Door, drainMs: number): Promise<void> {
+/** Ends the listener: what runs may end within `drainMs`. What stands behind it stays open. */
+async function closeListener({ app, clients, inFlight }: Listener, drainMs: number): Promise<void> {
   const startMs = systemClock.now();
   // New requests are refused and readiness turns false; the listener stays while the rest runs out, so that a balancer can see it.
   const drained = inFlight.drain(drainMs);
@@ -237,7 +237,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
       { inFlight: inFlight.count, drainMs },
       "no new requests are taken; those under way may end, and a second signal ends them now",
     );
-    await closeDoor({ app, clients, inFlight }, drainMs);
+    await closeListener({ app, clients, inFlight }, drainMs);
     await behind.disposeAsync();
   };
   let closing: Promise<void> | undefined;

@@ -1,6 +1,6 @@
 import type { Entry } from "../catalog/catalog.ts";
 import type { Call } from "../model/call.ts";
-import { answeringLeaf, hasAbstained, isCostKnown } from "./extension.ts";
+import { answeringLeaf, hasAbstained } from "./extension.ts";
 
 /** Room for every field of a request by name, and for each node's reason; clients take 8 KB of headers and more. */
 const MOST_TOLD = 2000;
@@ -27,7 +27,8 @@ export function decimal(usd: number): string {
 
 /** US dollars of all calls whose price is known, as a plain decimal; undefined where none is: what nobody knows is not zero. */
 export function usd({ ledger }: Call): string | undefined {
-  return isCostKnown(ledger) ? decimal(ledger.cost().usd) : undefined;
+  const known = ledger.knownUsd();
+  return known === undefined ? undefined : decimal(known);
 }
 
 /** Why the answer is of a lower kind than configured, each reason once; undefined where it is not. */

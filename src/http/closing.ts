@@ -2,7 +2,7 @@ import type { Call } from "../model/call.ts";
 import type { GatewayError } from "../model/errors.ts";
 import type { Lease } from "../store/store.ts";
 import type { Door, Entered } from "./door.ts";
-import { answeringLeaf, cleanUsd, isCostKnown } from "./extension.ts";
+import { answeringLeaf, cleanUsd } from "./extension.ts";
 import { recordOf } from "./record.ts";
 
 /** How a request ended. */
@@ -25,7 +25,8 @@ export async function closeRequest(
   const now = clock.wall();
   const endMs = clock.now();
   const usage = call?.ledger.usage();
-  const usd = call && isCostKnown(call.ledger) ? cleanUsd(call.ledger.cost().usd) : undefined;
+  const known = call?.ledger.knownUsd();
+  const usd = known === undefined ? undefined : cleanUsd(known);
   if (call) call.trace.root.endMs = endMs;
   const firstMs = call?.trace.root.children[0]?.firstMs;
   const { error, stream } = outcome;

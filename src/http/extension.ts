@@ -25,17 +25,6 @@ export function cleanUsd(usd: number): number {
   return Math.round(usd * 1e12) / 1e12;
 }
 
-/** Whether the price of any call is known that may have cost something: who refused a request asks nothing for it. */
-export function isCostKnown({ legs }: Call["ledger"]): boolean {
-  let isFree = true;
-  for (const { status, usage, usd } of legs) {
-    if (status === "failed" && usage && usage.promptTokens + usage.completionTokens === 0) continue;
-    if (usd !== undefined) return true;
-    isFree = false;
-  }
-  return isFree;
-}
-
 function timings(span: Span, startMs: number): Json {
   return {
     startMs: round(span.startMs - startMs),
@@ -122,7 +111,8 @@ function decision(span: Span): Json | undefined {
  */
 export function extensionOf(call: Pick<Call, "id" | "ledger" | "trace">, expose: "summary" | "full", nowMs?: number): Json {
   const { root } = call.trace;
-  const { usd, coverage } = call.ledger.cost();
+  const { coverage } = call.ledger.cost();
+  const usd = call.ledger.knownUsd();
   const top = root.children[0] ?? root;
   const decided = decision(top);
   return {
@@ -132,7 +122,7 @@ export function extensionOf(call: Pick<Call, "id" | "ledger" | "trace">, expose:
     members: root.children.flatMap((child) => leavesOf(child, root)).map(({ label, span }) => ({ ...leg(span, root.startMs), label })),
     degraded: call.trace.degraded,
     warnings: call.trace.warnings,
-    costUsd: isCostKnown(call.ledger) ? cleanUsd(usd) : null,
+    costUsd: usd === undefined ? null : cleanUsd(usd),
     costCoverage: coverage,
     ms: round((root.endMs ?? nowMs ?? top.endMs ?? root.startMs) - root.startMs),
     ...(expose === "full" ? { trace: tree(top, root.startMs) } : {}),

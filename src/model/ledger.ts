@@ -20,6 +20,8 @@ export interface Ledger {
   usage(): Usage | undefined;
   /** Sum of known prices, and the share of legs whose price and usage are known (1 when there was none). */
   cost(): { readonly usd: number; readonly coverage: number };
+  /** Sum of known prices in US dollars; undefined where calls may have cost something and no price is known: that is not zero. */
+  knownUsd(): number | undefined;
 }
 
 class Legs implements Ledger {
@@ -43,6 +45,20 @@ class Legs implements Ledger {
       if (leg.usd !== undefined && !leg.estimated) known += 1;
     }
     return { usd, coverage: this.legs.length === 0 ? 1 : known / this.legs.length };
+  }
+
+  knownUsd(): number | undefined {
+    let sum = 0;
+    let isKnown = false;
+    let isFree = true;
+    for (const { status, usage, usd } of this.legs) {
+      sum += usd ?? 0;
+      // Who refused a request asks nothing for it.
+      if (status === "failed" && usage && usage.promptTokens + usage.completionTokens === 0) continue;
+      isFree = false;
+      isKnown ||= usd !== undefined;
+    }
+    return isKnown || isFree ? sum : undefined;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Call } from "../../model/call.ts";
 import type { ChatBody, ChatRequest } from "../../model/request.ts";
 import { exactField, isRecord, isText, writeJson, type Json } from "../translate/json.ts";
+import { readStops } from "../translate/stops.ts";
 import { refuseFields, unsupported } from "../translate/unsupported.ts";
 import { readConversation } from "./messages.ts";
 import type { Traits } from "./models.ts";
@@ -60,18 +61,16 @@ function leftOut(body: ChatBody): readonly string[] {
   return [...fields, ...named].map((field) => `does not take "${field}"; it was left out`);
 }
 
-function stopFields({ stop }: ChatBody): Json {
-  const all = typeof stop === "string" ? [stop] : Array.isArray(stop) ? (stop as readonly string[]) : [];
-  // White space alone is refused there, and an empty text stops nothing.
-  const sequences = all.filter((text) => text.trim() !== "");
+/** White space alone is refused there. */
+const isBlank = (text: string) => text.trim() === "";
+
+function stopFields(body: ChatBody): Json {
+  const sequences = readStops(body).filter((text) => !isBlank(text));
   return sequences.length > 0 ? { stop_sequences: sequences } : {};
 }
 
-function stopWarnings({ stop }: ChatBody): readonly string[] {
-  const blank = (typeof stop === "string" ? [stop] : Array.isArray(stop) ? (stop as readonly string[]) : []).some(
-    (text) => text !== "" && text.trim() === "",
-  );
-  return blank ? ['does not stop at white space; it was left out of "stop"'] : [];
+function stopWarnings(body: ChatBody): readonly string[] {
+  return readStops(body).some(isBlank) ? ['does not stop at white space; it was left out of "stop"'] : [];
 }
 
 /** Temperature ends at 1 there. With thinking, and with models that take no such settings, only what changes nothing is asked for. */

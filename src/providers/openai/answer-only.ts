@@ -1,5 +1,5 @@
 import type { ChatBody, Message } from "../../model/request.ts";
-import { cleaned } from "./foreign.ts";
+import { without } from "./foreign.ts";
 
 function isSaid(value: unknown): boolean {
   return value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0);
@@ -8,10 +8,14 @@ function isSaid(value: unknown): boolean {
 /** What the conversation would lose: only their empty forms are left out, and the server says itself that it does not know the others. */
 const meant = new Set(["audio", "function_call"]);
 
+function hasWords({ content }: Message): boolean {
+  return isSaid(content) && content !== "";
+}
+
 /** What the assistant said in words: a refusal too, where the server has no field for one. */
 function spoken(message: Message, names: readonly string[]): Message {
-  const { refusal, content } = message;
-  return names.includes("refusal") && isSaid(refusal) && !(isSaid(content) && content !== "") ? { ...message, content: refusal } : message;
+  const { refusal } = message;
+  return names.includes("refusal") && isSaid(refusal) && !hasWords(message) ? { ...message, content: refusal } : message;
 }
 
 /**
@@ -22,17 +26,14 @@ export function withoutAnswerOnly(
   names: readonly string[],
   { messages }: ChatBody,
 ): { readonly messages: readonly Message[]; readonly dropped: readonly string[] } | undefined {
-  const said = messages.map((message) => (message.role === "assistant" ? spoken(message, names) : message));
-  const written = said.map((message) => {
+  const written = messages.map((message) => {
     if (message.role !== "assistant") return message;
     const out = names.filter((name) => !meant.has(name) || !isSaid(message[name]));
-    const [clean = message] = cleaned([message], out, ["tool_calls"]) ?? [];
-    return clean as Message;
+    return without(spoken(message, names), out, ["tool_calls"]) as Message;
   });
   if (written.every((message, index) => message === messages[index])) return undefined;
   const assistants = messages.filter(({ role }) => role === "assistant");
-  const isTold = (message: Message) => !isSaid(message.content) || message.content === "";
   const isLost = (name: string) =>
-    !meant.has(name) && assistants.some((message) => isSaid(message[name]) && !(name === "refusal" && isTold(message)));
+    !meant.has(name) && assistants.some((message) => isSaid(message[name]) && (name !== "refusal" || hasWords(message)));
   return { messages: written, dropped: names.filter(isLost).map((name) => `messages[].${name}`) };
 }

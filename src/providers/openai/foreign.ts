@@ -10,8 +10,8 @@ function listOf(value: unknown): readonly unknown[] | undefined {
   return Array.isArray(value) ? (value as readonly unknown[]) : undefined;
 }
 
-/** The same value where nothing of these names is in it, and in the lists under `below`. */
-function without(value: unknown, names: readonly string[], below: readonly string[] = []): unknown {
+/** A value without fields of these names, in it and in the lists under `below`; the same value where there were none. */
+export function without(value: unknown, names: readonly string[], below: readonly string[] = []): unknown {
   if (!isFields(value)) return value;
   const edits: Record<string, unknown> = {};
   for (const name of names) if (value[name] !== undefined) edits[name] = undefined;
@@ -23,8 +23,7 @@ function without(value: unknown, names: readonly string[], below: readonly strin
   return Object.keys(edits).length > 0 ? { ...value, ...edits } : value;
 }
 
-/** The items without fields of these names, and without them in the lists under `below`; undefined when there were none. */
-export function cleaned(items: readonly unknown[], names: readonly string[], below?: readonly string[]): readonly unknown[] | undefined {
+function cleaned(items: readonly unknown[], names: readonly string[], below?: readonly string[]): readonly unknown[] | undefined {
   const all = items.map((item) => without(item, names, below));
   return all.some((item, index) => item !== items[index]) ? all : undefined;
 }

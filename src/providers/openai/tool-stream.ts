@@ -64,9 +64,7 @@ function grow(call: StreamedCall, text: string): void {
  */
 export class ToolStream {
   readonly #calls: StreamedCall[] = [];
-  /** So many of the first calls are told and whole. */
-  #settled = 0;
-  /** Index of the last call that was opened. */
+  /** Index of the last call that was opened: all before it were opened and whole by then, and take no more. */
   #newest = -1;
   readonly #mintId: (index: number) => string;
 
@@ -126,7 +124,6 @@ export class ToolStream {
     const repeated = "id" in fragment || "type" in fragment || "name" in body;
     const odd = repeated || fragment["index"] !== known.index || typeof said !== "string" || !this.#mayStream(known);
     grow(known, text);
-    this.#settled = Math.min(this.#settled, known.index);
     if (!this.#mayStream(known)) {
       known.held.push(text);
       return { odd: true, fragments: [] };
@@ -194,12 +191,9 @@ export class ToolStream {
 
   /** All calls before this one are complete, so nothing of theirs can come after it. */
   #mayStream(call: StreamedCall): boolean {
-    if (call.opened) return true;
-    for (let before = this.#calls[this.#settled]; before && this.#settled < call.index; before = this.#calls[this.#settled]) {
-      if (before.held.length > 0 || !before.opened || !complete(before)) return false;
-      this.#settled += 1;
-    }
-    return true;
+    if (call.opened || call.index === 0) return true;
+    const before = this.#calls[this.#newest];
+    return before?.index === call.index - 1 && complete(before);
   }
 
   /** A later call has begun, because the arguments of this one were whole. */
