@@ -5,7 +5,8 @@ import OpenAI6 from "openai-6";
 import { zodTextFormat } from "openai/helpers/zod";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
-import { calls, responseEvents, says, startResponses, wrongEvents, wrongResponse } from "../http/responses/answering.ts";
+import { responseEvents, startResponses, wrongEvents, wrongResponse } from "../http/responses/answering.ts";
+import { calls, says } from "../support/answers.ts";
 import { clientKey } from "../support/gateway.ts";
 import { validateError } from "../support/stream-validator.ts";
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { modelsOf, routes, simulated, startFuzzed, translated, type Fuzzed } from "./routes.ts";
+import { afterAll, describe, expect, test } from "vitest";
+import { modelsOf, routes, simulated, startFuzzed, translated } from "./routes.ts";
 
 const folder = new URL("corpus/", import.meta.url);
 const files = readdirSync(folder);
@@ -10,14 +10,7 @@ function bodyFor(file: string, model: string): Buffer {
   return Buffer.from(readFileSync(new URL(file, folder), "latin1").replaceAll("$model", model), "latin1");
 }
 
-const closers: (() => Promise<void>)[] = [];
-let fuzzed: Fuzzed;
-beforeAll(async () => {
-  fuzzed = await startFuzzed((close) => void closers.push(close));
-});
-afterAll(async () => {
-  for (const close of closers.toReversed()) await close();
-});
+const fuzzed = await startFuzzed(afterAll);
 
 describe.each(routes)("%s", (route) => {
   test("answers each body of the corpus, or refuses it", async () => {

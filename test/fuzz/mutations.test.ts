@@ -1,7 +1,7 @@
 import * as fc from "../support/properties.ts";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { hostile, mutated, pathsOf } from "../support/mutation.ts";
-import { modelsOf, routes, startFuzzed, type Fuzzed, type Route } from "./routes.ts";
+import { modelsOf, routes, startFuzzed, type Route } from "./routes.ts";
 
 const messages = [
   { role: "system", content: "Be brief." },
@@ -53,14 +53,7 @@ const valid: Readonly<Record<Route, object>> = {
   "/v1/moderations": { input: [{ type: "text", text: "a" }] },
 };
 
-const closers: (() => Promise<void>)[] = [];
-let fuzzed: Fuzzed;
-beforeAll(async () => {
-  fuzzed = await startFuzzed((close) => void closers.push(close));
-});
-afterAll(async () => {
-  for (const close of closers.toReversed()) await close();
-});
+const fuzzed = await startFuzzed(afterAll);
 
 /** What makes a route fail goes into the corpus. */
 async function post(route: Route, body: unknown): Promise<void> {

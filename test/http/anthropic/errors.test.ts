@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { clientKey } from "../../support/gateway.ts";
 import { errorJson, json, type Script } from "../../support/upstream.ts";
-import { says, startMessages, wrongError, type Fields } from "./asking.ts";
+import { startMessages, wrongError, type Fields } from "./asking.ts";
+import { says } from "../../support/answers.ts";
 
 /** Status, type and code of an error, which has to have the API's shape. */
 async function told(response: Response): Promise<readonly unknown[]> {

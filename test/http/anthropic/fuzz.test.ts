@@ -3,7 +3,8 @@ import { expect, test } from "vitest";
 import { streamed } from "../../providers/anthropic/wire.ts";
 import { chunkStream, sse } from "../../support/upstream.ts";
 import { hostile, mutated, pathsOf } from "../../support/mutation.ts";
-import { messageEvents, says, startMessages, wrongError, wrongEvents, wrongMessage, type Fields } from "./asking.ts";
+import { messageEvents, startMessages, wrongError, wrongEvents, wrongMessage, type Fields } from "./asking.ts";
+import { says } from "../../support/answers.ts";
 
 const cache_control = { type: "ephemeral" };
 

@@ -4,7 +4,8 @@ import { decisions } from "../../../src/http/anthropic/fields.ts";
 import { answering, plain } from "../../providers/anthropic/wire.ts";
 import { clientKey } from "../../support/gateway.ts";
 import { startUpstream } from "../../support/upstream.ts";
-import { says, startMessages, type Fields } from "./asking.ts";
+import { startMessages, type Fields } from "./asking.ts";
+import { says } from "../../support/answers.ts";
 
 const start = (provider: Fields = {}) => startMessages({ a: says("4") }, { provider });
 

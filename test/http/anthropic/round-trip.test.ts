@@ -3,7 +3,8 @@ import type Anthropic from "@anthropic-ai/sdk";
 import { describe, expect, test } from "vitest";
 import { answering, streamed, whole, type Answered } from "../../providers/anthropic/wire.ts";
 import { completionJson, json, sse } from "../../support/upstream.ts";
-import { messageEvents, says, startMessages, wrongEvents, type Fields } from "./asking.ts";
+import { messageEvents, startMessages, wrongEvents, type Fields } from "./asking.ts";
+import { says } from "../../support/answers.ts";
 
 const tools = [{ name: "add", input_schema: { type: "object" } }];
 const thinking = { type: "enabled", budget_tokens: 1024 };

@@ -4,7 +4,8 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { answering, type Answered } from "../../providers/anthropic/wire.ts";
 import { clientKey, startPair } from "../../support/gateway.ts";
 import { errorJson, json, startUpstream, type Script } from "../../support/upstream.ts";
-import { calls, says, startMessages, wrongMessage, type Fields } from "./asking.ts";
+import { startMessages, wrongMessage, type Fields } from "./asking.ts";
+import { calls, says } from "../../support/answers.ts";
 
 const question = { role: "user", content: "What is 2+2?" } as const;
 const base = { max_tokens: 2000, messages: [question] };

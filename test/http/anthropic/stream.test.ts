@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { quick, readPieces } from "../../support/gateway.ts";
 import { chunkStream, completionJson, cut, errorJson, frame, json, sse, stall } from "../../support/upstream.ts";
-import { calls, messageEvents, says, startMessages, wrongEvents, wrongMessage, type Fields, type MessageEvent } from "./asking.ts";
+import { messageEvents, startMessages, wrongEvents, wrongMessage, type Fields, type MessageEvent } from "./asking.ts";
+import { calls, says } from "../../support/answers.ts";
 
 const types = (events: readonly MessageEvent[]) => events.map(({ type }) => type);
 const deltas = (events: readonly MessageEvent[]) =>

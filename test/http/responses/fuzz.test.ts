@@ -2,7 +2,8 @@ import * as fc from "../../support/properties.ts";
 import { expect, test } from "vitest";
 import { validateError } from "../../support/stream-validator.ts";
 import { chunkStream, sse } from "../../support/upstream.ts";
-import { responseEvents, says, startResponses, wrongEvents, wrongResponse } from "./answering.ts";
+import { responseEvents, startResponses, wrongEvents, wrongResponse } from "./answering.ts";
+import { says } from "../../support/answers.ts";
 import { hostile, mutated, pathsOf } from "../../support/mutation.ts";
 
 const valid = {

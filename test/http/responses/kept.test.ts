@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { KeptResponses } from "../../../src/http/openai/responses/kept.ts";
 import { memoryStore } from "../../../src/store/memory.ts";
 import { clientKey } from "../../support/gateway.ts";
-import { calls, says, startResponses } from "./answering.ts";
+import { startResponses } from "./answering.ts";
+import { calls, says } from "../../support/answers.ts";
 
 type Fields = Record<string, unknown>;
 

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { decisions } from "../../../src/http/openai/responses/fields.ts";
-import { calls, responseEvents, says, startResponses, wrongEvents } from "./answering.ts";
+import { responseEvents, startResponses, wrongEvents } from "./answering.ts";
+import { calls, says } from "../../support/answers.ts";
 
 type Fields = Record<string, unknown>;
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { clientKey, quick, readPieces } from "../../support/gateway.ts";
 import { chunkStream, completionJson, cut, errorJson, frame, json, sse, stall } from "../../support/upstream.ts";
-import { calls, responseEvents, says, startResponses, wrongEvents } from "./answering.ts";
+import { responseEvents, startResponses, wrongEvents } from "./answering.ts";
+import { calls, says } from "../../support/answers.ts";
 
 type Fields = Record<string, unknown>;
 
