@@ -13,7 +13,7 @@ import { median } from "./report.ts";
 import { benchKey, Connection, requestBytes } from "./wire.ts";
 
 export interface Ensembles {
-  mock: Helper;
+  neighbour: Helper;
   /** `http://host:port` of the mock. */
   upstream: string;
   folder: string;
@@ -111,18 +111,18 @@ function load(port: number, model: string, ms: number): Promise<{ answers: numbe
 
 class Bench {
   readonly #system: System;
-  readonly #mock: Helper;
+  readonly #neighbour: Helper;
 
-  constructor(system: System, mock: Helper) {
+  constructor(system: System, neighbour: Helper) {
     this.#system = system;
-    this.#mock = mock;
+    this.#neighbour = neighbour;
   }
 
   async window(model: string, ms: number): Promise<Window> {
     const { pid, port } = this.#system;
-    const before = { legs: (await this.#mock.ask({})) as number, cpu: cpuMs(pid) };
+    const before = { legs: (await this.#neighbour.ask({})) as number, cpu: cpuMs(pid) };
     const { answers, fault } = await load(port, model, ms);
-    return { answers, fault, legs: ((await this.#mock.ask({})) as number) - before.legs, cpuMs: cpuMs(pid) - before.cpu };
+    return { answers, fault, legs: ((await this.#neighbour.ask({})) as number) - before.legs, cpuMs: cpuMs(pid) - before.cpu };
   }
 }
 
@@ -158,7 +158,7 @@ function table(rows: readonly Row[]): string {
 }
 
 /** Measures every text-level kind in turn, each between two windows of plain requests. Returns the faults. */
-export async function ensembles({ mock, upstream, folder, cores, quick, only, note }: Ensembles): Promise<readonly string[]> {
+export async function ensembles({ neighbour, upstream, folder, cores, quick, only, note }: Ensembles): Promise<readonly string[]> {
   const configPath = join(folder, "ensembles.yaml");
   writeFileSync(configPath, config(upstream));
   const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
@@ -172,7 +172,7 @@ export async function ensembles({ mock, upstream, folder, cores, quick, only, no
     },
     cores?.system,
   );
-  const bench = new Bench(system, mock);
+  const bench = new Bench(system, neighbour);
   const rows: Row[] = [];
   const faults: string[] = [];
   const windowMs = quick ? 300 : 1500;

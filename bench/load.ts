@@ -1,4 +1,4 @@
-// The clients: a process that takes one order at a time, runs it against a port and says what it saw.
+// The clients: they take one order at a time, run it against a port and say what they saw.
 import { createHistogram } from "node:perf_hooks";
 import { bodies } from "./answers.ts";
 import type { Question } from "./answers.ts";
@@ -276,8 +276,10 @@ class Run {
   }
 }
 
-process.on("message", (order: Order) => {
-  // oxlint-disable-next-line no-new -- a run lives by its sockets and ends by its callback
-  new Run(order, (outcome) => process.send?.(outcome));
-});
-process.on("disconnect", () => process.exit());
+/** Runs one order. */
+export function carryOut(order: Order): Promise<Outcome> {
+  return new Promise((resolve) => {
+    // oxlint-disable-next-line no-new -- a run lives by its sockets and ends by its callback
+    new Run(order, resolve);
+  });
+}

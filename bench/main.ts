@@ -84,7 +84,7 @@ function surroundings(tally: Tally, cores: Cores | undefined): string {
   const pinned =
     cores === undefined
       ? "nothing pinned (no taskset, or one core): expect more noise"
-      : `system under test on core ${cores.system}, mock and load on core ${cores.others}`;
+      : `system under test on core ${cores.system}, mock and load in one process on core ${cores.others} that never sleeps`;
   const foreign = tally.foreign.length === 0 ? "" : ` Others took of the measured core: ${share(tally.foreign)}.`;
   const crowded = tally.foreign.length > 0 && median(tally.foreign) > 0.1;
   const busy = tally.busy.length === 0 ? "" : ` The system used of its core: ${share(tally.busy)}.`;
@@ -106,16 +106,15 @@ async function bench(): Promise<number> {
   }, planned.limitMs + 30_000).unref();
 
   const cores = pin();
-  const mock = new Helper(new URL("./mock.ts", import.meta.url));
-  const upstreamPort = (await mock.hear()) as number;
+  const neighbour = new Helper(new URL("./neighbour.ts", import.meta.url));
+  const upstreamPort = (await neighbour.hear()) as number;
   const upstream = `http://127.0.0.1:${upstreamPort}`;
   const note = (text: string): void => console.error(`bench: ${text}`);
   if (options.ensembles) {
-    const faults = await ensembles({ mock, upstream, folder, cores, quick: options.quick, only: options.only?.split(","), note });
+    const faults = await ensembles({ neighbour, upstream, folder, cores, quick: options.quick, only: options.only?.split(","), note });
     for (const text of faults) console.error(`bench: ${text}`);
     return faults.length > 0 ? 1 : 0;
   }
-  const load = new Helper(new URL("./load.ts", import.meta.url));
   const { store, limits } = options;
   const setup = {
     folder,
@@ -125,8 +124,7 @@ async function bench(): Promise<number> {
     command: options.gateway,
   };
   const schedule = new Schedule(planned, {
-    mock,
-    load,
+    neighbour,
     upstreamPort,
     cores,
     recipes: recipes(setup),

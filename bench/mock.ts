@@ -87,8 +87,12 @@ class Pacer {
 }
 
 const pacer = new Pacer();
-/** Chat completions asked for since the start. */
 let served = 0;
+
+/** Chat completions asked for since the start. */
+export function servedSoFar(): number {
+  return served;
+}
 
 /** What a judge says: anything that fits the schema. In ensembles alone, whose own cost is measured, not that of unread verdicts. */
 function verdict(body: string): Buffer {
@@ -153,15 +157,17 @@ function serve(socket: Socket, text: string): string {
   }
 }
 
-const server = createServer({ noDelay: true }, (socket) => {
-  let rest = "";
-  socket.on("data", (bytes: Buffer) => {
-    const text = bytes.toString("latin1");
-    rest = serve(socket, rest === "" ? text : rest + text);
+/** Starts the upstream on a free port of loopback; resolves with the port. */
+export function startMock(): Promise<number> {
+  const server = createServer({ noDelay: true }, (socket) => {
+    let rest = "";
+    socket.on("data", (bytes: Buffer) => {
+      const text = bytes.toString("latin1");
+      rest = serve(socket, rest === "" ? text : rest + text);
+    });
+    socket.on("error", () => socket.destroy());
   });
-  socket.on("error", () => socket.destroy());
-});
-
-server.listen(0, "127.0.0.1", () => process.send?.((server.address() as AddressInfo).port));
-process.on("message", () => process.send?.(served));
-process.on("disconnect", () => process.exit());
+  return new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", () => resolve((server.address() as AddressInfo).port));
+  });
+}

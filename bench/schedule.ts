@@ -29,8 +29,7 @@ export interface Plan {
 }
 
 export interface Stage {
-  mock: Helper;
-  load: Helper;
+  neighbour: Helper;
   upstreamPort: number;
   cores: Cores | undefined;
   recipes: { floor: Recipe; gateway: Recipe };
@@ -261,11 +260,11 @@ export class Schedule {
   }
 
   async #send(order: Order): Promise<Outcome> {
-    return (await this.#stage.load.ask(order)) as Outcome;
+    return (await this.#stage.neighbour.ask(order)) as Outcome;
   }
 
   async #served(): Promise<number> {
-    return (await this.#stage.mock.ask({})) as number;
+    return (await this.#stage.neighbour.ask({})) as number;
   }
 
   #count(outcome: Outcome): void {

@@ -1,6 +1,5 @@
 import type { Call } from "../model/call.ts";
 import { GatewayError } from "../model/errors.ts";
-import type { ModelEvent } from "../model/events.ts";
 import type { Model } from "../model/model.ts";
 import type { ChatRequest } from "../model/request.ts";
 import type { Incapable } from "./incapable.ts";
@@ -19,29 +18,13 @@ function noAttempt(upstream: string): GatewayError {
   return new GatewayError("attempts_exhausted", message, { upstream, attempts: 0 });
 }
 
-/** Not a generator: it would stand on the path of every event. */
-class Attempt implements AsyncIterable<ModelEvent> {
-  readonly #leaf: Model;
-  readonly #limits: Incapable;
-  readonly #request: ChatRequest;
-  readonly #call: Call;
-
-  constructor(leaf: Model, limits: Incapable, request: ChatRequest, call: Call) {
-    this.#leaf = leaf;
-    this.#limits = limits;
-    this.#request = request;
-    this.#call = call;
+/** Takes the attempt. Throws for what the leaf can not take, and when the slot is empty. */
+function take(leaf: Model, limits: Incapable, request: ChatRequest, call: Call): void {
+  if (request.source.buffer.length > limits.quietBytes) {
+    const why = limits.why(request);
+    if (why) throw unasked(why, call);
   }
-
-  [Symbol.asyncIterator](): AsyncIterator<ModelEvent> {
-    const call = this.#call;
-    if (this.#request.source.buffer.length > this.#limits.quietBytes) {
-      const why = this.#limits.why(this.#request);
-      if (why) throw unasked(why, call);
-    }
-    if (!call.slot.take()) throw unasked(noAttempt(this.#leaf.name), call);
-    return this.#leaf.stream(this.#request, call)[Symbol.asyncIterator]();
-  }
+  if (!call.slot.take()) throw unasked(noAttempt(leaf.name), call);
 }
 
 /**
@@ -50,9 +33,22 @@ class Attempt implements AsyncIterable<ModelEvent> {
  */
 export function attempted(leaf: Model, limits: Incapable): Model {
   const { name } = leaf;
+  const whole = leaf.whole?.bind(leaf);
   return {
     name,
-    stream: (request, call) => new Attempt(leaf, limits, request, call),
+    // Not a generator: it would stand on the path of every event.
+    stream: (request, call) => ({
+      [Symbol.asyncIterator]() {
+        take(leaf, limits, request, call);
+        return leaf.stream(request, call)[Symbol.asyncIterator]();
+      },
+    }),
+    ...(whole && {
+      whole: (request, call) => {
+        take(leaf, limits, request, call);
+        return whole(request, call);
+      },
+    }),
     unable: (request) => limits.why(request),
   };
 }

@@ -11,7 +11,7 @@ import type { Price } from "../config/nodes.ts";
 import { shownUses, usesOf } from "../panel/tools/calls.ts";
 import { answerTokens, completionTokens, promptTokens, readTokens } from "./estimate.ts";
 import { costOf } from "./prices.ts";
-import { watch, type Watcher } from "./watched.ts";
+import { watch, watchWhole, type Watcher } from "./watched.ts";
 
 /** Closes a span that did not finish: aborted or left early is lost, anything else failed. */
 function closeUnfinished(span: Span, call: Call, error: GatewayError | undefined): void {
@@ -30,24 +30,21 @@ function closeFinished(span: Span, call: Call): void {
 
 /** A strategy's part in the trace. On the path of every batch: no work but for the first content. */
 class NodeWatcher implements Watcher {
-  readonly #inner: Model;
+  readonly #node: string;
   readonly #kind: string;
-  readonly #request: ChatRequest;
   readonly #call: Call;
   #waiting = true;
 
-  constructor(inner: Model, kind: string, request: ChatRequest, call: Call) {
-    this.#inner = inner;
+  constructor(node: string, kind: string, call: Call) {
+    this.#node = node;
     this.#kind = kind;
-    this.#request = request;
     this.#call = call;
   }
 
-  begin(): AsyncIterable<ModelEvent> {
+  begin(): void {
     const { span } = this.#call;
-    span.node = this.#inner.name;
+    span.node = this.#node;
     span.kind = this.#kind;
-    return this.#inner.stream(this.#request, this.#call);
   }
 
   seen(event: ModelEvent): void {
@@ -68,9 +65,11 @@ class NodeWatcher implements Watcher {
 /** Writes a strategy's part into the trace. */
 export function observe(inner: Model, kind: string): Model {
   const { name } = inner;
+  const whole = inner.whole?.bind(inner);
   return {
     name,
-    stream: (request, call) => watch(new NodeWatcher(inner, kind, request, call), name, call),
+    stream: (request, call) => watch(new NodeWatcher(name, kind, call), inner, request, call),
+    ...(whole && { whole: (request, call) => watchWhole(new NodeWatcher(name, kind, call), whole, request, call) }),
     unable: (request) => inner.unable?.(request),
   };
 }
@@ -160,28 +159,27 @@ function keepAnswer(span: Span, completion: Completion): void {
 
 /** A leaf's part in the trace, and what it costs. */
 class LeafWatcher implements Watcher {
-  readonly #inner: Model;
+  readonly #upstream: string;
   readonly #price: Price | undefined;
   readonly #request: ChatRequest;
   readonly #call: Call;
   #leg: Leg | undefined;
   #batches = 0;
 
-  constructor(inner: Model, price: Price | undefined, request: ChatRequest, call: Call) {
-    this.#inner = inner;
+  constructor(upstream: string, price: Price | undefined, request: ChatRequest, call: Call) {
+    this.#upstream = upstream;
     this.#price = price;
     this.#request = request;
     this.#call = call;
   }
 
-  begin(): AsyncIterable<ModelEvent> {
+  begin(): void {
     const { span } = this.#call;
-    const { name } = this.#inner;
+    const name = this.#upstream;
     span.node = name;
     span.kind = "leaf";
     span.upstream = name;
     this.#leg = new Leg(this.#call, name, this.#price, this.#request);
-    return this.#inner.stream(this.#request, this.#call);
   }
 
   seen(event: ModelEvent): void {
@@ -208,5 +206,10 @@ class LeafWatcher implements Watcher {
 /** Writes a leaf's part into the trace, and is the only place that reserves, settles and records what a leg costs. */
 export function observeLeaf(inner: Model, price: Price | undefined): Model {
   const { name } = inner;
-  return { name, stream: (request, call) => watch(new LeafWatcher(inner, price, request, call), name, call) };
+  const whole = inner.whole?.bind(inner);
+  return {
+    name,
+    stream: (request, call) => watch(new LeafWatcher(name, price, request, call), inner, request, call),
+    ...(whole && { whole: (request, call) => watchWhole(new LeafWatcher(name, price, request, call), whole, request, call) }),
+  };
 }

@@ -1,11 +1,13 @@
 import type { Call } from "../model/call.ts";
 import { GatewayError, toGatewayError } from "../model/errors.ts";
 import type { FinishEvent, ModelEvent } from "../model/events.ts";
+import type { Model } from "../model/model.ts";
+import type { ChatRequest } from "../model/request.ts";
 
 /** Who looks at a stream that passes. */
 export interface Watcher {
   /** Before anything else, at the first read. What it throws is the stream's end. */
-  begin(): AsyncIterable<ModelEvent>;
+  begin(): void;
   /** Each event before it goes on. */
   seen(event: ModelEvent): void;
   /** The one `finish`, before it goes on. */
@@ -21,15 +23,17 @@ const ended = { done: true, value: undefined } as const;
 /** Written by hand and not as a generator: it stands twice on the path of every event, and a generator costs three turns of the queue for each. */
 class Watched implements AsyncIterableIterator<ModelEvent, undefined> {
   readonly #watcher: Watcher;
-  readonly #name: string;
+  readonly #model: Model;
+  readonly #request: ChatRequest;
   readonly #call: Call;
   #inner: AsyncIterator<ModelEvent> | undefined;
   #finished = false;
   #over = false;
 
-  constructor(watcher: Watcher, name: string, call: Call) {
+  constructor(watcher: Watcher, model: Model, request: ChatRequest, call: Call) {
     this.#watcher = watcher;
-    this.#name = name;
+    this.#model = model;
+    this.#request = request;
     this.#call = call;
   }
 
@@ -40,11 +44,16 @@ class Watched implements AsyncIterableIterator<ModelEvent, undefined> {
   next(): Promise<Result> {
     if (this.#over) return Promise.resolve(ended);
     try {
-      this.#inner ??= this.#watcher.begin()[Symbol.asyncIterator]();
+      this.#inner ??= this.#begin();
     } catch (thrown) {
       return Promise.reject(this.#failure(thrown));
     }
     return this.#inner.next().then(this.#passed, this.#failed);
+  }
+
+  #begin(): AsyncIterator<ModelEvent> {
+    this.#watcher.begin();
+    return this.#model.stream(this.#request, this.#call)[Symbol.asyncIterator]();
   }
 
   async return(): Promise<Result> {
@@ -68,7 +77,7 @@ class Watched implements AsyncIterableIterator<ModelEvent, undefined> {
         this.#over = true;
         return ended;
       }
-      throw this.#failure(new GatewayError("upstream_protocol", `${this.#name} ended without finishing its answer.`));
+      throw this.#failure(new GatewayError("upstream_protocol", `${this.#model.name} ended without finishing its answer.`));
     }
     try {
       const event = result.value;
@@ -101,7 +110,27 @@ class Watched implements AsyncIterableIterator<ModelEvent, undefined> {
   }
 }
 
-/** A stream that `watcher` sees pass. Only a GatewayError leaves it, and a stream without a `finish` is an error. */
-export function watch(watcher: Watcher, name: string, call: Call): AsyncIterable<ModelEvent> {
-  return new Watched(watcher, name, call);
+/** The stream of `model` that `watcher` sees pass. Only a GatewayError leaves it, and a stream without a `finish` is an error. */
+export function watch(watcher: Watcher, model: Model, request: ChatRequest, call: Call): AsyncIterable<ModelEvent> {
+  return new Watched(watcher, model, request, call);
+}
+
+/** The same where `model` gives its whole answer at once. */
+export async function watchWhole(
+  watcher: Watcher,
+  ask: NonNullable<Model["whole"]>,
+  request: ChatRequest,
+  call: Call,
+): Promise<FinishEvent> {
+  let event: FinishEvent;
+  try {
+    watcher.begin();
+    event = await ask(request, call);
+  } catch (thrown) {
+    const error = toGatewayError(thrown, call.signal);
+    watcher.cut(error);
+    throw error;
+  }
+  watcher.finished(event);
+  return event;
 }

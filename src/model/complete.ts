@@ -13,6 +13,11 @@ export type Completed =
 /** Runs `model` to its end and tells the whole answer or the error as a value. `call.delivery` should not be `stream`. */
 export async function complete(model: Model, request: ChatRequest, call: Call): Promise<Completed> {
   try {
+    if (model.whole && call.delivery !== "stream") {
+      const finish = await model.whole(request, call);
+      if (!finish.completion) throw new GatewayError("upstream_protocol", `${model.name} ended without an answer.`);
+      return { ok: true, completion: finish.completion, finish };
+    }
     const collector = new Collector();
     for await (const event of model.stream(request, call)) collector.add(event);
     const { finish } = collector;

@@ -1,6 +1,6 @@
 import type { Call } from "./call.ts";
 import type { GatewayError } from "./errors.ts";
-import type { ModelEvent } from "./events.ts";
+import type { FinishEvent, ModelEvent } from "./events.ts";
 import type { ChatRequest } from "./request.ts";
 
 /**
@@ -19,6 +19,12 @@ export interface Model {
   /** Path in the config, such as `smart/steps[0]` or `openai/gpt-5`. For logs, traces and errors. */
   readonly name: string;
   stream(request: ChatRequest, call: Call): AsyncIterable<ModelEvent>;
+  /**
+   * The `finish` with its completion, for a call whose delivery is not `stream`: what `stream` gives when it is collected, with the same trace,
+   * bill and errors. Only `call.signal` cancels it. For what stands on the way of every request and gives one event anyway: that
+   * event costs a turn of the queue for each layer, and a stream five. Ask through `complete`, which knows who has it.
+   */
+  whole?(request: ChatRequest, call: Call): Promise<FinishEvent>;
   /**
    * Why it can not take this request, where that is known before anybody is asked: a part that it does not read, tools, a prompt that is too
    * long. Undefined means that it may; without the method nothing is known. A strategy chooses among children who may.

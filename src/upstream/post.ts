@@ -29,6 +29,8 @@ export interface Head {
 export const replacedSockets = { count: 0 };
 
 const HIGH_WATER = 64 * 1024;
+/** So much of a body is gathered unread; the rest is read as it comes. */
+const GATHERED_BYTES = 1024 * 1024;
 /** How long, and for how many bytes, a connection may take to end an answer that said that it is whole. */
 const LINGER_MS = 250;
 const LINGER_BYTES = 16 * 1024;
@@ -82,6 +84,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #reused = false;
   #replaced = false;
   #linger: Disposable | undefined;
+  /** Nobody reads before the end. */
+  #gathers: ((head: Head) => boolean) | undefined;
+  #gathering = false;
 
   constructor(request: PostRequest) {
     this.#request = request;
@@ -102,13 +107,19 @@ export class Exchange implements Dispatcher.DispatchHandler {
     return this.#controller !== undefined;
   }
 
-  /** Status and headers. Throws a GatewayError. */
-  async head(): Promise<Head> {
-    while (!this.#head) {
+  /** Status and headers. Where `gathers` says so of them, it waits for the end of the body too, or for its fault. Throws a GatewayError. */
+  async head(gathers?: (head: Head) => boolean): Promise<Head> {
+    this.#gathers = gathers;
+    while (!this.#head || this.#gathering) {
       if (this.#error) throw this.#error;
       await this.#more();
     }
     return this.#head;
+  }
+
+  /** All of the body, when it has come already. */
+  body(): Buffer | undefined {
+    return this.#ended && !this.#error ? this.#take() : undefined;
   }
 
   /** All that came since the last read; undefined at the end. Throws a GatewayError when the answer was cut. */
@@ -119,11 +130,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
       if (this.#ended) return undefined;
       await this.#more();
     }
-    const chunks = this.#chunks;
-    this.#chunks = [];
-    this.#queued = 0;
+    const chunks = this.#take();
     if (this.#controller?.paused) this.#controller.resume();
-    return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
+    return chunks;
   }
 
   /** The leg saw a sign of life: the first token, or any later one. */
@@ -171,7 +180,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
     // Informational answers (103) come before the real one.
     if (status < 200) return;
     this.#head = { status, headers };
-    this.#notify();
+    this.#gathering = this.#gathers?.(this.#head) ?? false;
+    if (!this.#gathering) this.#notify();
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -181,6 +191,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
       return;
     }
     this.#chunks.push(chunk);
+    if (this.#gathering && this.#queued <= GATHERED_BYTES) {
+      this.#timers.touch("idle");
+      return;
+    }
     if (this.#queued > HIGH_WATER) controller.pause();
     this.#notify();
   }
@@ -233,7 +247,16 @@ export class Exchange implements Dispatcher.DispatchHandler {
     });
   }
 
+  #take(): Buffer {
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    this.#queued = 0;
+    const [first] = chunks;
+    return chunks.length === 1 && first ? first : Buffer.concat(chunks);
+  }
+
   #notify(): void {
+    this.#gathering = false;
     const wake = this.#wake;
     this.#wake = undefined;
     wake?.();

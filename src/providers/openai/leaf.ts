@@ -3,11 +3,11 @@ import { deltasOf } from "../../model/choice-deltas.ts";
 import { newFold } from "../../model/collect.ts";
 import type { Completion } from "../../model/completion.ts";
 import { GatewayError, toGatewayError, type ErrorCode } from "../../model/errors.ts";
-import { batch, CONTENT, Flag, type BatchEvent, type ModelEvent } from "../../model/events.ts";
+import { batch, CONTENT, Flag, type BatchEvent, type FinishEvent, type ModelEvent } from "../../model/events.ts";
 import type { Model } from "../../model/model.ts";
 import type { ChatRequest } from "../../model/request.ts";
 import type { Pools } from "../../upstream/pools.ts";
-import { Exchange } from "../../upstream/post.ts";
+import { Exchange, type Head } from "../../upstream/post.ts";
 import { SseReader } from "../../upstream/sse.ts";
 import { readRefusal, readWhole, refusePage } from "../../upstream/whole.ts";
 import { readAnswer } from "./answer.ts";
@@ -34,6 +34,14 @@ const LIFE = CONTENT | Flag.logprobs | Flag.end;
 /** How a connection can end under an answer. */
 const lost: ReadonlySet<ErrorCode> = new Set(["upstream_unreachable", "upstream_timeout", "upstream_protocol"]);
 
+function isEventStream({ headers }: Head): boolean {
+  return (headers["content-type"] ?? "").startsWith("text/event-stream");
+}
+
+function isAnswer(head: Head): boolean {
+  return head.status === 200 && !isEventStream(head);
+}
+
 /** A model behind the OpenAI chat API. One upstream call, no retries, no repair: a bare leaf is transparent. */
 export class OpenAiLeaf implements Model {
   readonly name: string;
@@ -45,26 +53,16 @@ export class OpenAiLeaf implements Model {
   }
 
   async *stream(request: ChatRequest, call: Call): AsyncGenerator<ModelEvent> {
-    const { name, pool, path, headers, writer, timeouts } = this.#options;
-    const wire = writer.write(request, this.#options.model, call.delivery);
-    for (const field of wire.dropped) call.trace.warnings.push(`${name} does not take "${field}"; it was left out`);
-    const exchange = new Exchange({
-      pool,
-      method: "POST",
-      path,
-      headers: [...headers, "content-length", String(wire.bytes.length), "x-chorale-hops", String(call.hops + 1)],
-      body: wire.bytes,
-      timeouts: tightest(timeouts, call.timeouts),
-      clock: call.clock,
-      signal: call.signal,
-      upstream: name,
-    });
+    if (call.delivery !== "stream") {
+      yield await this.whole(request, call);
+      return;
+    }
+    const { exchange, wantsUsage } = this.#ask(request, call);
     // What reads a stream that has not ended yet.
     let cut: ChunkReader | undefined;
     try {
-      const isStream = await this.#head(exchange, call);
-      if (isStream && call.delivery === "stream") {
-        const reader = (cut = this.#reader(request, call, wire.wantsUsage));
+      if (isEventStream(await this.#head(exchange, call))) {
+        const reader = (cut = this.#reader(request, call, wantsUsage));
         const batches = new Batches(exchange, reader, this.name);
         let started = false;
         for (let found = await batches.next(); found; found = await batches.next()) {
@@ -77,35 +75,70 @@ export class OpenAiLeaf implements Model {
         cut = undefined;
         const { usage, usageBytes: bytes } = reader;
         yield { type: "finish", ...(usage && { usage }), ...(bytes !== undefined && { bytes }) };
-      } else if (isStream) {
-        // Streamed upstream so that a cut leg can be billed for what it wrote, but told as one whole answer.
-        const reader = (cut = this.#reader(request, call, false));
-        const completion = await this.#folded(new Batches(exchange, reader, this.name), reader);
-        cut = undefined;
-        const { usage } = reader;
-        yield { type: "finish", completion, ...(usage && { usage }) };
       } else {
-        const completion = await this.#whole(exchange, call);
-        const { usage } = completion;
-        if (call.delivery === "stream") {
-          // The upstream answered a stream request with plain JSON.
-          yield batch(completion.choices.flatMap((choice) => deltasOf(choice, choice.index)));
-          yield usage ? { type: "finish", usage } : { type: "finish" };
-        } else yield usage ? { type: "finish", completion, usage } : { type: "finish", completion };
+        // The upstream answered a stream request with plain JSON.
+        const { choices, usage } = await this.#completion(exchange, call);
+        yield batch(choices.flatMap((choice) => deltasOf(choice, choice.index)));
+        yield usage ? { type: "finish", usage } : { type: "finish" };
       }
     } catch (thrown) {
       throw toGatewayError(thrown, call.signal);
     } finally {
-      if (cut) noteCut(call, cut);
-      if (exchange.sent) call.span.sent = true;
-      exchange.close();
+      this.#close(exchange, call, cut);
     }
   }
 
-  /** Waits for the head; true when an event stream follows. Throws what a refusal means. */
-  async #head(exchange: Exchange, call: Call): Promise<boolean> {
+  async whole(request: ChatRequest, call: Call): Promise<FinishEvent> {
+    const { exchange } = this.#ask(request, call);
+    let cut: ChunkReader | undefined;
+    try {
+      const head = await this.#head(exchange, call, isAnswer);
+      let completion: Completion;
+      if (isEventStream(head)) {
+        // Streamed upstream so that a cut leg can be billed for what it wrote, but told as one whole answer.
+        cut = this.#reader(request, call, false);
+        completion = await this.#folded(new Batches(exchange, cut, this.name), cut);
+        cut = undefined;
+      } else completion = await this.#completion(exchange, call);
+      const { usage } = completion;
+      return usage ? { type: "finish", completion, usage } : { type: "finish", completion };
+    } catch (thrown) {
+      throw toGatewayError(thrown, call.signal);
+    } finally {
+      this.#close(exchange, call, cut);
+    }
+  }
+
+  /** Sends the request. */
+  #ask(request: ChatRequest, call: Call): { readonly exchange: Exchange; readonly wantsUsage: boolean } {
+    const { name, model, pool, path, headers, writer, timeouts } = this.#options;
+    const wire = writer.write(request, model, call.delivery);
+    for (const field of wire.dropped) call.trace.warnings.push(`${name} does not take "${field}"; it was left out`);
+    const exchange = new Exchange({
+      pool,
+      method: "POST",
+      path,
+      headers: [...headers, "content-length", String(wire.bytes.length), "x-chorale-hops", String(call.hops + 1)],
+      body: wire.bytes,
+      timeouts: tightest(timeouts, call.timeouts),
+      clock: call.clock,
+      signal: call.signal,
+      upstream: name,
+    });
+    return { exchange, wantsUsage: wire.wantsUsage };
+  }
+
+  /** Ends an exchange, and notes what a stream that was cut had said. */
+  #close(exchange: Exchange, call: Call, cut: ChunkReader | undefined): void {
+    if (cut) noteCut(call, cut);
+    if (exchange.sent) call.span.sent = true;
+    exchange.close();
+  }
+
+  /** Waits for the head, and for the body that it `gathers`. Throws what a refusal means. */
+  async #head(exchange: Exchange, call: Call, gathers?: (head: Head) => boolean): Promise<Head> {
     const { name } = this.#options;
-    const head = await exchange.head();
+    const head = await exchange.head(gathers);
     const { status, headers } = head;
     const encoding = headers["content-encoding"];
     if (encoding !== undefined && encoding !== "identity") {
@@ -114,11 +147,11 @@ export class OpenAiLeaf implements Model {
       });
     }
     refusePage(head, name);
-    if (status === 200) return (headers["content-type"] ?? "").startsWith("text/event-stream");
+    if (status === 200) return head;
     throw refusalError({ upstream: name, status, headers, body: await readRefusal(exchange), wallMs: call.clock.wall() });
   }
 
-  async #whole(exchange: Exchange, call: Call): Promise<Completion> {
+  async #completion(exchange: Exchange, call: Call): Promise<Completion> {
     const { name } = this.#options;
     const bytes = await readWhole(exchange, name);
     return readAnswer(bytes, { upstream: name, callId: call.identity.id, wallMs: () => call.clock.wall() });

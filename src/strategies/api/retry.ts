@@ -3,8 +3,9 @@ import { enter, type Call } from "../../model/call.ts";
 import { sleep } from "../../model/clock.ts";
 import { GatewayError } from "../../model/errors.ts";
 import { complete } from "../../model/complete.ts";
+import type { Completion } from "../../model/completion.ts";
 import { handOver, only } from "../../model/hand-over.ts";
-import type { ModelEvent } from "../../model/events.ts";
+import type { FinishEvent } from "../../model/events.ts";
 import { open } from "../../model/open.ts";
 import type { ChatRequest } from "../../model/request.ts";
 import { hold, holdGate } from "../../panel/hold.ts";
@@ -39,6 +40,15 @@ function givenUp(error: GatewayError, attempts: number, call: Call): GatewayErro
   return new GatewayError(error.code, error.message, { ...error.details, attempts });
 }
 
+interface Failed {
+  readonly ok: false;
+  readonly error: GatewayError;
+}
+
+function finishOf({ finish, completion }: { readonly finish: FinishEvent; readonly completion: Completion }): FinishEvent {
+  return finish.completion ? finish : { ...finish, completion };
+}
+
 /**
  * Asks the same model again when it failed in a way that may pass, and nothing was shown yet. Waits with exponential backoff and full jitter,
  * and at least as long as a Retry-After; one above `maxRetryAfterMs` is not waited for, so that one goes elsewhere.
@@ -55,23 +65,26 @@ export const retry = defineStrategy({
   build(own, site) {
     const child = site.child(own.model, "model");
     const labels = Array.from({ length: own.attempts }, (_, index) => `attempt ${index + 1}`);
+    const whole = (request: ChatRequest, call: Call) => tries(call, (inner) => complete(child, request, inner)).then(finishOf);
     return {
       name: site.name,
-      stream: (request, call) => handOver(() => answer(request, call)),
+      stream: (request, call) =>
+        handOver(async () => {
+          if (call.delivery !== "stream") return only(await whole(request, call));
+          return (await tries(call, (inner) => open(child, request, inner, holdGate(own.hold)))).events;
+        }),
+      whole,
       unable: (request) => child.unable?.(request),
     };
 
-    async function answer(request: ChatRequest, call: Call): Promise<AsyncIterable<ModelEvent>> {
+    /** Tries until it succeeds. Throws the last error. */
+    async function tries<T extends { readonly ok: true }>(call: Call, attemptOne: (inner: Call) => Promise<T | Failed>): Promise<T> {
       let made = 0;
       for (let attempt = 1; ; attempt += 1) {
-        const inner = enter(call, { label: labels[attempt - 1] ?? "" });
-        const tried = await (call.delivery === "stream"
-          ? open(child, request, inner, holdGate(own.hold))
-          : complete(child, request, inner));
+        const tried = await attemptOne(enter(call, { label: labels[attempt - 1] ?? "" }));
         if (tried.ok) {
           if (made > 0) call.span.decision = { attempts: made + 1 };
-          if ("events" in tried) return tried.events;
-          return only(tried.finish.completion ? tried.finish : { ...tried.finish, completion: tried.completion });
+          return tried;
         }
         const { error } = tried;
         made += error.details.attempts ?? 1;
