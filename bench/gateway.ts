@@ -17,7 +17,7 @@ export interface Setup {
 }
 
 /** The floor gains nothing from these; it gets them so that both run alike. */
-export const heapFlags = "--min-semi-space-size=16 --max-semi-space-size=32 --no-allocation-site-pretenuring";
+export const heapFlags = "--min-semi-space-size=16 --max-semi-space-size=32 --no-allocation-site-pretenuring --no-parallel-scavenge";
 
 function config(setup: Setup): string {
   const limits =

@@ -215,7 +215,13 @@ function listOf(word: string): readonly string[] {
 test("the image starts node as `npm start` does, with the flags of the heap", () => {
   const [command, ...args] = (manifest.scripts["start"] ?? "").split(" ");
   expect(command).toBe("node");
-  expect(args).toEqual(["--min-semi-space-size=16", "--max-semi-space-size=32", "--no-allocation-site-pretenuring", "src/main.ts"]);
+  expect(args).toEqual([
+    "--min-semi-space-size=16",
+    "--max-semi-space-size=32",
+    "--no-allocation-site-pretenuring",
+    "--no-parallel-scavenge",
+    "src/main.ts",
+  ]);
   expect(listOf("ENTRYPOINT")).toEqual([command, ...args.slice(0, -1), `/app/${args.at(-1)}`]);
 });
 

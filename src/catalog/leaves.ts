@@ -2,7 +2,8 @@ import type { ProviderCommon, Price } from "../config/nodes.ts";
 import { leafPlan, type Plan } from "../model/plan.ts";
 import type { Passage } from "../model/leaves.ts";
 import type { Model } from "../model/model.ts";
-import { answerTimes } from "../panel/runs.ts";
+import type { ChatRequest } from "../model/request.ts";
+import { answerTimes, wholeTimes } from "../panel/runs.ts";
 import type { Capabilities, ProviderInstance } from "../providers/define.ts";
 import { attempted } from "./attempt.ts";
 import { capabilitiesOf } from "./capabilities.ts";
@@ -47,12 +48,20 @@ function once<T>(make: () => T): () => T {
 
 /** A leaf whose server has no `n`: as many runs of its own instead. */
 function independentRuns(leaf: Model): Model {
+  const whole = leaf.whole?.bind(leaf);
+  const timesOf = ({ body: { n } }: ChatRequest) => (typeof n === "number" && n > 1 ? n : 1);
   return {
     name: leaf.name,
     stream: (request, call) => {
-      const { n } = request.body;
-      return typeof n === "number" && n > 1 ? answerTimes(leaf, n, request, call) : leaf.stream(request, call);
+      const n = timesOf(request);
+      return n > 1 ? answerTimes(leaf, n, request, call) : leaf.stream(request, call);
     },
+    ...(whole && {
+      whole: (request, call) => {
+        const n = timesOf(request);
+        return n > 1 ? wholeTimes(leaf, n, request, call) : whole(request, call);
+      },
+    }),
     unable: (request) => leaf.unable?.(request),
   };
 }

@@ -71,16 +71,25 @@ class Runs {
   }
 }
 
+/** All runs at once, and their answers as the choices of one. */
+export async function wholeTimes(inner: Model, n: number, request: ChatRequest, call: Call): Promise<FinishEvent> {
+  const scope = openScope(call.signal);
+  try {
+    const runs = new Runs([scope]);
+    const legs = Array.from({ length: n }, (_, run) => runs.start(inner, requestOf(request, run), enterRun(call, run, scope.signal)));
+    const results = await Promise.all(legs);
+    throwIfAborted(call.signal);
+    runs.throwIfFailed();
+    const done = results.filter((result) => result.ok);
+    const choices = done.flatMap(({ completion }, index) => completion.choices.slice(0, 1).map((choice) => ({ ...choice, index })));
+    return { type: "finish", completion: { choices }, ...agreementOf(done.map(({ finish }) => finish)) };
+  } finally {
+    scope[Symbol.dispose]();
+  }
+}
+
 async function* whole(inner: Model, n: number, request: ChatRequest, call: Call): AsyncGenerator<ModelEvent> {
-  using scope = openScope(call.signal);
-  const runs = new Runs([scope]);
-  const legs = Array.from({ length: n }, (_, run) => runs.start(inner, requestOf(request, run), enterRun(call, run, scope.signal)));
-  const results = await Promise.all(legs);
-  throwIfAborted(call.signal);
-  runs.throwIfFailed();
-  const done = results.filter((result) => result.ok);
-  const choices = done.flatMap(({ completion }, index) => completion.choices.slice(0, 1).map((choice) => ({ ...choice, index })));
-  yield { type: "finish", completion: { choices }, ...agreementOf(done.map(({ finish }) => finish)) };
+  yield await wholeTimes(inner, n, request, call);
 }
 
 /** Choice 0 as it comes. */
