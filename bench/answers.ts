@@ -1,6 +1,6 @@
 // What is asked and answered in a run: the mock says it, the load expects it. All text is ASCII, so that one char is one byte.
 
-export type Question = "plain" | "big" | "fan" | "paced" | "burst";
+export type Question = "plain" | "big" | "fan" | "vote" | "paced" | "burst";
 
 /** Text chunks of one stream, paced or burst. */
 export const chunkCount = 200;
@@ -99,7 +99,8 @@ function streamBody(model: string, extra: string): string {
 export const bodies: Record<Question, string> = {
   plain: plainBody("mock/plain"),
   big: bigBody(),
-  fan: plainBody("fan"),
+  fan: plainBody("mock/one").replace(/}$/, ',"n":3}'),
+  vote: plainBody("vote"),
   paced: streamBody("mock/paced", ""),
   burst: streamBody("mock/burst", '"stream_options":{"include_usage":true},'),
 };

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { strategies } from "../src/strategies/registry.ts";
 import { bodies } from "./answers.ts";
-import { heapFlags } from "./gateway.ts";
+import { nodeFlags } from "./gateway.ts";
 import { cpuMs } from "./measure.ts";
 import { start } from "./processes.ts";
 import type { Cores, Helper, System } from "./processes.ts";
@@ -165,7 +165,7 @@ export async function ensembles({ neighbour, upstream, folder, cores, quick, onl
   const system = await start(
     {
       name: "gateway",
-      command: `"${process.execPath}" ${heapFlags} "${main}"`,
+      command: `"${process.execPath}" ${nodeFlags} "${main}"`,
       fanPath: "/v1/chat/completions",
       environment: { CHORALE_CONFIG: configPath },
       logPath: join(folder, "ensembles.log"),

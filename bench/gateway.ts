@@ -17,21 +17,22 @@ export interface Setup {
 }
 
 /** The floor gains nothing from these; it gets them so that both run alike. */
-export const heapFlags = "--min-semi-space-size=16 --max-semi-space-size=32 --no-allocation-site-pretenuring --no-parallel-scavenge";
+export const nodeFlags =
+  "--min-semi-space-size=16 --max-semi-space-size=32 --no-allocation-site-pretenuring --no-parallel-scavenge --use-largepages=silent";
 
 function config(setup: Setup): string {
   const limits =
     ", limits: {requestsPerMinute: 1000000000, tokensPerMinute: 1000000000000, concurrency: 100000}, budget: {usd: 1000000000, per: day}";
   const store = setup.store === "sqlite" ? `{kind: sqlite, path: "${join(setup.folder, "bench.db")}"}` : `{kind: ${setup.store}}`;
-  const models = ["plain", "big", "paced", "burst"];
+  const models = ["plain", "big", "paced", "burst", "one"];
   const prices = models.map((model) => `${model}: {in: 1, out: 2}`).join(", ");
   return [
     `keys: [{name: bench, key: "${benchKey}"${setup.limits ? limits : ""}}]`,
     `store: ${store}`,
     "providers:",
-    `  mock: {kind: openai, baseUrl: "${setup.upstream}/v1", apiKey: "sk-upstream", models: [${models.join(", ")}], prices: {${prices}}}`,
+    `  mock: {kind: openai, baseUrl: "${setup.upstream}/v1", apiKey: "sk-upstream", models: [${models.join(", ")}], prices: {${prices}}, capabilities: {one: {choices: one}}}`,
     "models:",
-    "  fan: {kind: vote, members: [mock/plain, mock/plain, mock/plain], answer: exact, stop: none}",
+    "  vote: {kind: vote, members: [mock/plain, mock/plain, mock/plain], answer: exact, stop: none}",
     "log: {level: info}",
     "",
   ].join("\n");
@@ -39,7 +40,7 @@ function config(setup: Setup): string {
 
 /** Runs a file of this repository on this Node. */
 function nodeCommand(file: URL): string {
-  return `"${process.execPath}" ${heapFlags} "${fileURLToPath(file)}"`;
+  return `"${process.execPath}" ${nodeFlags} "${fileURLToPath(file)}"`;
 }
 
 export function recipes(setup: Setup): { floor: Recipe; gateway: Recipe } {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { ensembles } from "./ensembles.ts";
-import { heapFlags, recipes } from "./gateway.ts";
+import { nodeFlags, recipes } from "./gateway.ts";
 import { Helper, pin } from "./processes.ts";
 import type { Cores } from "./processes.ts";
 import { exceeded, median, rowNames, table } from "./report.ts";
@@ -89,7 +89,7 @@ function surroundings(tally: Tally, cores: Cores | undefined): string {
   const crowded = tally.foreign.length > 0 && median(tally.foreign) > 0.1;
   const busy = tally.busy.length === 0 ? "" : ` The system used of its core: ${share(tally.busy)}.`;
   return [
-    `${machine}; ${new Date().toISOString().slice(0, 10)}. Both systems run with \`${heapFlags}\`, ${pinned}.`,
+    `${machine}; ${new Date().toISOString().slice(0, 10)}. Both systems run with \`${nodeFlags}\`, ${pinned}.`,
     `Passes: ${tally.passes}, in turns; figures are medians, ratios are taken inside a pass; PSS and starts of fresh processes.${busy}${foreign}${crowded ? " **The machine was busy: run again.**" : ""}`,
     `${tally.answers.toLocaleString("en")} answers and ${tally.chunks.toLocaleString("en")} chunks checked: ${tally.lost} chunks lost, ${tally.doubled} doubled, ${tally.moved} out of order.`,
   ].join("\n");

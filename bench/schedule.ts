@@ -55,8 +55,6 @@ interface Scenario {
   question: Question;
   per: "answers" | "chunks";
   upstreamCalls: number;
-  /** Requests a second for both; without it each connection asks again at once. */
-  perSecond?: number;
 }
 
 type Pairs = Record<keyof Pair, System>;
@@ -67,13 +65,10 @@ const scenarios: Scenario[] = [
   { row: "paced", question: "paced", per: "chunks", upstreamCalls: 1 },
   { row: "burst", question: "burst", per: "chunks", upstreamCalls: 1 },
   { row: "fan", question: "fan", per: "answers", upstreamCalls: 3 },
-  { row: "plainPaced", question: "plain", per: "answers", upstreamCalls: 1, perSecond: 2000 },
-  { row: "bigPaced", question: "big", per: "answers", upstreamCalls: 1, perSecond: 1000 },
-  { row: "fanPaced", question: "fan", per: "answers", upstreamCalls: 3, perSecond: 600 },
+  { row: "vote", question: "vote", per: "answers", upstreamCalls: 3 },
 ];
 
-function paceOf({ row, perSecond }: Scenario, ms: number): Pace {
-  if (perSecond !== undefined) return { kind: "rate", perSecond, ms };
+function paceOf({ row }: Scenario, ms: number): Pace {
   // A paced stream takes a second, whatever the window: each connection reads one.
   return row === "paced" ? { kind: "rounds", rounds: 1 } : { kind: "closed", ms };
 }
@@ -161,8 +156,7 @@ export class Schedule {
     };
     this.#stage.note("fresh processes, warm-up");
     for (const scenario of scenarios) {
-      const asked = scenarios.some(({ row, question }) => question === scenario.question && this.#wants(row));
-      if (!asked || scenario.perSecond !== undefined) continue;
+      if (!this.#wants(scenario.row)) continue;
       for (const system of [systems.floor, systems.gateway]) await this.#warmUp(system, scenario);
     }
     while (this.tally.passes < last && this.#hasTime(this.#longestPassMs)) {
@@ -213,7 +207,7 @@ export class Schedule {
   async #window(system: System, scenario: Scenario, ms: number): Promise<Outcome> {
     const pace = paceOf(scenario, ms);
     const { fanPath } = system.recipe;
-    const path = scenario.question === "fan" ? fanPath : "/v1/chat/completions";
+    const path = scenario.upstreamCalls > 1 ? fanPath : "/v1/chat/completions";
     const cores = this.#stage.cores;
     const order = {
       port: system.port,
@@ -256,7 +250,7 @@ export class Schedule {
 
   #observe(scenario: Scenario, outcome: Outcome): void {
     if (this.#stage.cores !== undefined) this.tally.foreign.push(Math.max(0, outcome.foreignMs / outcome.wallMs));
-    if (scenario.row !== "paced" && scenario.perSecond === undefined) this.tally.busy.push(outcome.cpuMs / outcome.wallMs);
+    if (scenario.row !== "paced") this.tally.busy.push(outcome.cpuMs / outcome.wallMs);
   }
 
   async #send(order: Order): Promise<Outcome> {

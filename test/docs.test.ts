@@ -212,7 +212,7 @@ function listOf(word: string): readonly string[] {
   return JSON.parse(list ?? "[]") as readonly string[];
 }
 
-test("the image starts node as `npm start` does, with the flags of the heap", () => {
+test("the image starts node as `npm start` does, with its flags", () => {
   const [command, ...args] = (manifest.scripts["start"] ?? "").split(" ");
   expect(command).toBe("node");
   expect(args).toEqual([
@@ -220,6 +220,7 @@ test("the image starts node as `npm start` does, with the flags of the heap", ()
     "--max-semi-space-size=32",
     "--no-allocation-site-pretenuring",
     "--no-parallel-scavenge",
+    "--use-largepages=silent",
     "src/main.ts",
   ]);
   expect(listOf("ENTRYPOINT")).toEqual([command, ...args.slice(0, -1), `/app/${args.at(-1)}`]);

@@ -12,7 +12,13 @@ export const SLOW = 30_000;
 const main = new URL("../../src/main.ts", import.meta.url).pathname;
 
 /** What `npm start` gives to Node. */
-export const flags = ["--min-semi-space-size=16", "--max-semi-space-size=32", "--no-allocation-site-pretenuring", "--no-parallel-scavenge"];
+export const flags = [
+  "--min-semi-space-size=16",
+  "--max-semi-space-size=32",
+  "--no-allocation-site-pretenuring",
+  "--no-parallel-scavenge",
+  "--use-largepages=silent",
+];
 
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string; readonly level: string };
 
