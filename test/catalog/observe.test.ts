@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { attempted } from "../../src/catalog/attempt.ts";
+import { Incapable } from "../../src/catalog/incapable.ts";
 import { observe, observeLeaf } from "../../src/catalog/observe.ts";
 import { openBudget, unbounded } from "../../src/model/budget.ts";
 import type { Call } from "../../src/model/call.ts";
@@ -11,12 +13,15 @@ import type { Usage } from "../../src/model/usage.ts";
 import { newCall, newRequest } from "../support/call.ts";
 import { manualClock } from "../support/clock.ts";
 import { fails, FakeModel, says } from "../support/fake-model.ts";
-import { describeModelContract } from "../support/model-contract.ts";
+import { describeModelContract, wholly } from "../support/model-contract.ts";
 import { read } from "../support/read.ts";
 import { entering } from "./kit.ts";
 
 describeModelContract("observe", (leaf) => observe(entering(leaf("a")), "kind"));
 describeModelContract("observe round a leaf", (leaf) => observeLeaf(entering(leaf("a")), { in: 1, out: 2 }));
+describeModelContract("observe of whole answers", (leaf) => observe(wholly(entering(leaf("a"))), "kind"));
+describeModelContract("observe round a leaf of whole answers", (leaf) => observeLeaf(wholly(entering(leaf("a"))), { in: 1, out: 2 }));
+describeModelContract("an attempt of whole answers", (leaf) => attempted(wholly(entering(leaf("a"))), new Incapable("a", {})));
 
 const price = { in: 1_000_000, out: 2_000_000, cachedIn: 100_000 };
 const usage: Usage = { promptTokens: 10, completionTokens: 5 };

@@ -2,10 +2,12 @@ import { getEventListeners } from "node:events";
 import * as fc from "./properties.ts";
 import { describe, expect, test } from "vitest";
 import type { Call, Delivery } from "../../src/model/call.ts";
+import { Collector } from "../../src/model/collect.ts";
+import { complete } from "../../src/model/complete.ts";
 import { type ErrorCode, GatewayError } from "../../src/model/errors.ts";
 import { CONTENT, type ModelEvent } from "../../src/model/events.ts";
 import type { Model } from "../../src/model/model.ts";
-import type { ChatBody } from "../../src/model/request.ts";
+import type { ChatBody, ChatRequest } from "../../src/model/request.ts";
 import { newRetryBudget, newSlot } from "../../src/model/slot.ts";
 import { newTrace } from "../../src/model/trace.ts";
 import { newCall, newRequest } from "./call.ts";
@@ -33,6 +35,8 @@ export interface Scenario {
   readonly reason?: GatewayError;
   /** The consumer stops after so many events. */
   readonly stopAfter?: number;
+  /** Asked for its whole answer instead of its stream. */
+  readonly asWhole?: boolean;
 }
 
 type Ending =
@@ -86,6 +90,42 @@ async function consume(
   }
 }
 
+async function* wholeOf(model: Model, request: ChatRequest, call: Call): AsyncGenerator<ModelEvent> {
+  if (!model.whole) throw new Error(`${model.name} gives no whole answer`);
+  yield await model.whole(request, call);
+}
+
+/** A model that gives its whole answer at once too, as a leaf does. */
+export function wholly(model: Model): Model {
+  return {
+    name: model.name,
+    stream: (request, call) => model.stream(request, call),
+    async whole(request, call) {
+      const result = await complete({ name: model.name, stream: () => model.stream(request, call) }, request, call);
+      if (!result.ok) throw result.error;
+      return { ...result.finish, completion: result.completion };
+    },
+  };
+}
+
+/** What a run told its caller, and left in its call. */
+function told({ call, elapsedMs, events, ending, fakes }: Outcome): object {
+  const collector = new Collector();
+  for (const event of events) collector.add(event);
+  const { usage, agreement } = collector.finish ?? {};
+  return {
+    elapsedMs,
+    ending:
+      ending.type === "failed" && ending.thrown instanceof GatewayError
+        ? { code: ending.thrown.code, text: ending.thrown.message }
+        : ending,
+    answer: collector.finish && { choices: collector.completion().choices, usage, agreement },
+    trace: call.trace,
+    legs: call.ledger.legs,
+    calls: [...fakes].map(([name, { calls }]) => [name, calls.length]),
+  };
+}
+
 /** Runs a model once, on a clock of its own where none is given, and checks what can only be seen from outside. */
 export async function run(make: Make, scenario: Scenario, clock: ManualClock = manualClock()): Promise<Outcome> {
   const { delivery, fields, scripts, draws } = scenario;
@@ -106,7 +146,7 @@ export async function run(make: Make, scenario: Scenario, clock: ManualClock = m
   const before = JSON.stringify(request.body);
   const model = make(leaf);
 
-  const stream = model.stream(request, call);
+  const stream = scenario.asWhole === true ? wholeOf(model, request, call) : model.stream(request, call);
   await settle();
   const begun = [...fakes.values()].filter(({ calls }) => calls.length > 0);
   expect({ begun, timers: clock.pending, spans: trace.root.children }, "law 1: lazy").toEqual({
@@ -329,6 +369,18 @@ export function describeModelContract(name: string, make: Make): void {
         await expect(pulled).rejects.toMatchObject({ code: gone.code });
         expect(fakes.filter(({ open }) => open > 0)).toEqual([]);
       }
+    });
+
+    const { whole } = make((leaf) => new FakeModel(leaf));
+    test.runIf(whole)("asked for its whole answer it does what its stream does, to an abort at any time", async () => {
+      const holds = async (scenario: Scenario, delivery: Delivery, abortAtMs: number) => {
+        const asked: Scenario = { ...scenario, delivery, abortAtMs };
+        const [streamed, answered] = [await run(make, asked), await run(make, { ...asked, asWhole: true })];
+        checkLaws(asked, answered);
+        expect(told(answered)).toEqual(told(streamed));
+      };
+      const delivery = fc.constantFrom<Delivery>("unary", "metered");
+      await fc.assert(fc.asyncProperty(scenarios(script), delivery, fc.integer({ min: 0, max: 20_000 }), holds), { numRuns: 60 });
     });
 
     test("a consumer that stops at any event leaves nothing open", async () => {
