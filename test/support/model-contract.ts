@@ -372,7 +372,8 @@ export function describeModelContract(name: string, make: Make): void {
     });
 
     const givesWhole = make((leaf) => new FakeModel(leaf)).whole !== undefined;
-    test.runIf(givesWhole)("asked for its whole answer it does what its stream does, to an abort at any time", async () => {
+    const lawOfWhole = givesWhole ? test : () => {};
+    lawOfWhole("asked for its whole answer it does what its stream does, to an abort at any time", async () => {
       const holds = async (scenario: Scenario, delivery: Delivery, abortAtMs: number) => {
         const asked: Scenario = { ...scenario, delivery, abortAtMs };
         const [streamed, answered] = [await run(make, asked), await run(make, { ...asked, asWhole: true })];
