@@ -16,7 +16,7 @@ export interface Setup {
   command: string | undefined;
 }
 
-/** The floor gains nothing from these; it gets them so that both run alike. */
+/** What `npm start` gives to Node, for both. */
 export const nodeFlags =
   "--min-semi-space-size=16 --max-semi-space-size=32 --no-allocation-site-pretenuring --no-parallel-scavenge --use-largepages=silent";
 

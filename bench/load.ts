@@ -37,8 +37,6 @@ export interface Outcome extends Disorder {
   cpuMs: number;
   /** CPU time that others took on the measured core. */
   foreignMs: number;
-  /** Own CPU time. */
-  loadCpuMs: number;
   p50Us: number;
   p99Us: number;
   failures: number;
@@ -49,11 +47,6 @@ const patienceMs = 10_000;
 const failuresToStop = 20;
 /** One answer in so many is parsed and compared with what was sent. */
 const fullCheckEvery = 64;
-
-const ownCpuMs = (): number => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-};
 
 /** One connection's part in a run. */
 class Client implements Reader {
@@ -158,7 +151,6 @@ class Run {
       wallMs: 0,
       cpuMs: 0,
       foreignMs: 0,
-      loadCpuMs: 0,
       p50Us: 0,
       p99Us: 0,
     };
@@ -205,7 +197,6 @@ class Run {
     outcome.wallMs = -startedMs;
     outcome.cpuMs = pid === undefined ? 0 : -cpuMs(pid);
     outcome.foreignMs = core === undefined ? 0 : -coreBusyMs(core);
-    outcome.loadCpuMs = -ownCpuMs();
     this.#deadlineMs = pace.kind === "rounds" ? 0 : startedMs + pace.ms;
     this.#watch(patienceMs + (pace.kind === "rounds" ? 0 : pace.ms));
     if (pace.kind === "rate") {
@@ -270,7 +261,6 @@ class Run {
     outcome.wallMs += performance.now();
     if (pid !== undefined) outcome.cpuMs += cpuMs(pid);
     if (core !== undefined) outcome.foreignMs += coreBusyMs(core) - outcome.cpuMs;
-    outcome.loadCpuMs += ownCpuMs();
     outcome.p50Us = this.#latencyUs.percentile(50);
     outcome.p99Us = this.#latencyUs.percentile(99);
   }

@@ -22,6 +22,7 @@ export function wholeFault(question: Question, body: string, full: boolean): str
   const expected = completions[question === "big" ? "big" : "plain"].text;
   const choices = answer.choices ?? [];
   if (choices.length === 0 || choices.some((choice) => choice.message?.content !== expected)) return `other text: ${body.slice(0, 200)}`;
+  if (question === "fan" && choices.length !== 3) return `${choices.length} choices of 3`;
   return (answer.usage?.total_tokens ?? 0) > 0 ? undefined : "no usage";
 }
 

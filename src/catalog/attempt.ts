@@ -45,7 +45,11 @@ export function attempted(leaf: Model, limits: Incapable): Model {
     }),
     ...(whole && {
       whole: (request, call) => {
-        take(leaf, limits, request, call);
+        try {
+          take(leaf, limits, request, call);
+        } catch (thrown) {
+          return Promise.reject(thrown);
+        }
         return whole(request, call);
       },
     }),

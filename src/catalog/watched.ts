@@ -6,7 +6,7 @@ import type { ChatRequest } from "../model/request.ts";
 
 /** Who looks at a stream that passes. */
 export interface Watcher {
-  /** Before anything else, at the first read. What it throws is the stream's end. */
+  /** Before the model is asked. What it throws is the end of it. */
   begin(): void;
   /** Each event before it goes on. */
   seen(event: ModelEvent): void;
@@ -115,7 +115,7 @@ export function watch(watcher: Watcher, model: Model, request: ChatRequest, call
   return new Watched(watcher, model, request, call);
 }
 
-/** The same where `model` gives its whole answer at once. */
+/** The same where a model gives its whole answer at once: `ask` asks it. */
 export async function watchWhole(
   watcher: Watcher,
   ask: NonNullable<Model["whole"]>,
@@ -131,6 +131,10 @@ export async function watchWhole(
     watcher.cut(error);
     throw error;
   }
-  watcher.finished(event);
+  try {
+    watcher.finished(event);
+  } catch (thrown) {
+    throw toGatewayError(thrown, call.signal);
+  }
   return event;
 }

@@ -29,8 +29,9 @@ export interface Head {
 export const replacedSockets = { count: 0 };
 
 const HIGH_WATER = 64 * 1024;
-/** So much of a body is gathered unread; the rest is read as it comes. */
+/** So much of a body is gathered unread, in so many pieces; the rest is read as it comes. A piece of a byte costs as much memory as one of a hundred. */
 const GATHERED_BYTES = 1024 * 1024;
+const GATHERED_PIECES = 64;
 /** How long, and for how many bytes, a connection may take to end an answer that said that it is whole. */
 const LINGER_MS = 250;
 const LINGER_BYTES = 16 * 1024;
@@ -84,7 +85,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #reused = false;
   #replaced = false;
   #linger: Disposable | undefined;
-  /** Nobody reads before the end. */
+  /** Says by the head whether nobody reads before the end. */
   #gathers: ((head: Head) => boolean) | undefined;
   #gathering = false;
 
@@ -107,7 +108,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
     return this.#controller !== undefined;
   }
 
-  /** Status and headers. Where `gathers` says so of them, it waits for the end of the body too, or for its fault. Throws a GatewayError. */
+  /**
+   * Status and headers. Where `gathers` says so of them, it waits for the end of the body too, for a fault, or until more has come than is
+   * gathered. Throws a GatewayError.
+   */
   async head(gathers?: (head: Head) => boolean): Promise<Head> {
     this.#gathers = gathers;
     while (!this.#head || this.#gathering) {
@@ -117,8 +121,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
     return this.#head;
   }
 
-  /** All of the body, when it has come already. */
-  body(): Buffer | undefined {
+  /** Takes the body, where all of it has come already; undefined otherwise. */
+  takeBody(): Buffer | undefined {
     return this.#ended && !this.#error ? this.#take() : undefined;
   }
 
@@ -191,7 +195,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       return;
     }
     this.#chunks.push(chunk);
-    if (this.#gathering && this.#queued <= GATHERED_BYTES) {
+    if (this.#gathering && this.#queued <= GATHERED_BYTES && this.#chunks.length < GATHERED_PIECES) {
       this.#timers.touch("idle");
       return;
     }

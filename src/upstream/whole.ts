@@ -20,7 +20,7 @@ async function bodyOf(exchange: Exchange, limit: number): Promise<Buffer | undef
 
 /** All of an answer's bytes. Throws when there is no end to them. */
 export async function readWhole(exchange: Exchange, upstream: string): Promise<Buffer> {
-  const bytes = exchange.body() ?? (await bodyOf(exchange, MAX_ANSWER_MIB * 1024 * 1024));
+  const bytes = exchange.takeBody() ?? (await bodyOf(exchange, MAX_ANSWER_MIB * 1024 * 1024));
   if (bytes) return bytes;
   throw new GatewayError("upstream_protocol", `${upstream} sent an answer of more than ${MAX_ANSWER_MIB} MiB.`, { upstream });
 }

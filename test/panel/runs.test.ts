@@ -2,10 +2,20 @@ import { describe, expect, test } from "vitest";
 import type { Delivery } from "../../src/model/call.ts";
 import { GatewayError } from "../../src/model/errors.ts";
 import type { ModelEvent } from "../../src/model/events.ts";
-import { answerTimes } from "../../src/panel/runs.ts";
+import { answerTimes, wholeTimes } from "../../src/panel/runs.ts";
 import { newCall, newRequest } from "../support/call.ts";
 import { manualClock } from "../support/clock.ts";
 import { fails, FakeModel, says, type Script } from "../support/fake-model.ts";
+import { describeModelContract, wholly } from "../support/model-contract.ts";
+
+describeModelContract("two runs of a model that gives whole answers", (leaf) => {
+  const one = wholly(leaf("a"));
+  return {
+    name: one.name,
+    stream: (request, call) => answerTimes(one, 2, request, call),
+    whole: (request, call) => wholeTimes(one, 2, request, call),
+  };
+});
 
 const down = new GatewayError("upstream_error", "down");
 

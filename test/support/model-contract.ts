@@ -108,7 +108,13 @@ export function wholly(model: Model): Model {
   };
 }
 
-/** What a run told its caller, and left in its call. */
+function attemptsLeft({ slot }: Call): number {
+  let left = 0;
+  while (slot.take()) left += 1;
+  return left;
+}
+
+/** What a run told its caller, and left in its call. Uses up the attempts that it left. */
 function told({ call, elapsedMs, events, ending, fakes }: Outcome): object {
   const collector = new Collector();
   for (const event of events) collector.add(event);
@@ -122,6 +128,7 @@ function told({ call, elapsedMs, events, ending, fakes }: Outcome): object {
     answer: collector.finish && { choices: collector.completion().choices, usage, agreement },
     trace: call.trace,
     legs: call.ledger.legs,
+    attempts: attemptsLeft(call),
     calls: [...fakes].map(([name, { calls }]) => [name, calls.length]),
   };
 }

@@ -11,7 +11,7 @@ function bringing(mib: number): { readonly exchange: Exchange; readonly reads: (
     reads += 1;
     return Promise.resolve(reads > mib ? undefined : piece);
   };
-  return { exchange: { read, alive: () => {}, body: () => undefined } as unknown as Exchange, reads: () => reads };
+  return { exchange: { read, alive: () => {}, takeBody: () => undefined } as unknown as Exchange, reads: () => reads };
 }
 
 test("an answer of up to 64 MiB is read whole", async () => {

@@ -38,8 +38,9 @@ function isEventStream({ headers }: Head): boolean {
   return (headers["content-type"] ?? "").startsWith("text/event-stream");
 }
 
-function isAnswer(head: Head): boolean {
-  return head.status === 200 && !isEventStream(head);
+/** What is read as a whole answer. Anything else may be refused by its head, at once. */
+function isAnswer({ status, headers }: Head): boolean {
+  return status === 200 && (headers["content-type"] ?? "").startsWith("application/json") && headers["content-encoding"] === undefined;
 }
 
 /** A model behind the OpenAI chat API. One upstream call, no retries, no repair: a bare leaf is transparent. */

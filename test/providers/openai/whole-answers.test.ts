@@ -47,3 +47,20 @@ test.for([
     expect(told).toMatchObject({ status, body: { error: { code, message: expect.stringContaining(message) as string } } });
   }
 });
+
+test("an answer of more than 64 MiB is refused, and its connection closed", async () => {
+  const mebibyte = "la ".repeat(349_526).slice(0, 1024 * 1024);
+  const told = await asked({ writes: [body.slice(0, 300), ...Array.from({ length: 66 }, () => mebibyte)], ending: "stall" });
+  expect(told).toMatchObject({ status: 502, body: { error: { message: expect.stringContaining("more than 64 MiB") as string } } });
+});
+
+test.for([
+  ["a page", { "content-type": "text/html" }, "an HTML page"],
+  ["encoded", { "content-type": "application/json", "content-encoding": "gzip" }, "encoded as gzip"],
+] as const)("what is refused by its head is refused before its body has come: %s", async ([, given, message]) => {
+  const told = await asked({ headers: given, writes: ["<html>"], ending: "stall" });
+  expect(told).toMatchObject({
+    status: 502,
+    body: { error: { code: "upstream_protocol", message: expect.stringContaining(message) as string } },
+  });
+});
