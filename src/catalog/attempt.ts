@@ -1,5 +1,6 @@
 import type { Call } from "../model/call.ts";
 import { GatewayError } from "../model/errors.ts";
+import type { ModelEvent } from "../model/events.ts";
 import type { Model } from "../model/model.ts";
 import type { ChatRequest } from "../model/request.ts";
 import type { Incapable } from "./incapable.ts";
@@ -27,6 +28,26 @@ function take(leaf: Model, limits: Incapable, request: ChatRequest, call: Call):
   if (!call.slot.take()) throw unasked(noAttempt(leaf.name), call);
 }
 
+/** Not a generator: it would stand on the path of every event. A class: V8 makes a literal with a symbol in it in C++, each time. */
+class Attempt implements AsyncIterable<ModelEvent> {
+  readonly #leaf: Model;
+  readonly #limits: Incapable;
+  readonly #request: ChatRequest;
+  readonly #call: Call;
+
+  constructor(leaf: Model, limits: Incapable, request: ChatRequest, call: Call) {
+    this.#leaf = leaf;
+    this.#limits = limits;
+    this.#request = request;
+    this.#call = call;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<ModelEvent> {
+    take(this.#leaf, this.#limits, this.#request, this.#call);
+    return this.#leaf.stream(this.#request, this.#call)[Symbol.asyncIterator]();
+  }
+}
+
 /**
  * A leaf that takes an attempt of its slot for each call, so that a request makes so many calls whatever stands round the leaf. What it is known
  * not to take it refuses by name, before anything is spent.
@@ -36,13 +57,7 @@ export function attempted(leaf: Model, limits: Incapable): Model {
   const whole = leaf.whole?.bind(leaf);
   return {
     name,
-    // Not a generator: it would stand on the path of every event.
-    stream: (request, call) => ({
-      [Symbol.asyncIterator]() {
-        take(leaf, limits, request, call);
-        return leaf.stream(request, call)[Symbol.asyncIterator]();
-      },
-    }),
+    stream: (request, call) => new Attempt(leaf, limits, request, call),
     ...(whole && {
       whole: (request, call) => {
         try {

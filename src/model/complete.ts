@@ -6,6 +6,7 @@ import type { FinishEvent } from "./events.ts";
 import type { Model } from "./model.ts";
 import type { ChatRequest } from "./request.ts";
 
+/** Its `finish` carries the completion, whether the model told it whole or in pieces. */
 export type Completed =
   | { readonly ok: true; readonly completion: Completion; readonly finish: FinishEvent }
   | { readonly ok: false; readonly error: GatewayError };
@@ -22,7 +23,8 @@ export async function complete(model: Model, request: ChatRequest, call: Call): 
     for await (const event of model.stream(request, call)) collector.add(event);
     const { finish } = collector;
     if (!finish) throw new GatewayError("upstream_protocol", `${model.name} ended without finishing its answer.`);
-    return { ok: true, completion: collector.completion(), finish };
+    const completion = collector.completion();
+    return { ok: true, completion, finish: finish.completion ? finish : { ...finish, completion } };
   } catch (thrown) {
     return { ok: false, error: toGatewayError(thrown, call.signal) };
   }

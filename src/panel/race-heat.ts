@@ -3,6 +3,7 @@ import { complete } from "../model/complete.ts";
 import type { Completion } from "../model/completion.ts";
 import { allFailed, GatewayError } from "../model/errors.ts";
 import type { ModelEvent } from "../model/events.ts";
+import { only } from "../model/hand-over.ts";
 import type { Latency } from "../model/latency.ts";
 import type { Model } from "../model/model.ts";
 import { firstContent, open } from "../model/open.ts";
@@ -45,10 +46,6 @@ function isEmpty({ choices }: Completion): boolean {
 /** Whether nobody else could do better. Each runner has attempts of its own, so that one has none left says nothing of the others. */
 function blamesRequest({ elsewhere, code }: GatewayError): boolean {
   return !elsewhere && code !== "attempts_exhausted";
-}
-
-async function* only(event: ModelEvent): AsyncGenerator<ModelEvent> {
-  yield event;
 }
 
 async function arriveWhole({ model }: Runner, request: ChatRequest, call: Call): Promise<Arrival> {

@@ -3,9 +3,7 @@ import { enter, type Call } from "../../model/call.ts";
 import { sleep } from "../../model/clock.ts";
 import { GatewayError } from "../../model/errors.ts";
 import { complete } from "../../model/complete.ts";
-import type { Completion } from "../../model/completion.ts";
 import { handOver, only } from "../../model/hand-over.ts";
-import type { FinishEvent } from "../../model/events.ts";
 import { open } from "../../model/open.ts";
 import type { ChatRequest } from "../../model/request.ts";
 import { hold, holdGate } from "../../panel/hold.ts";
@@ -45,10 +43,6 @@ interface Failed {
   readonly error: GatewayError;
 }
 
-function finishOf({ finish, completion }: { readonly finish: FinishEvent; readonly completion: Completion }): FinishEvent {
-  return finish.completion ? finish : { ...finish, completion };
-}
-
 /**
  * Asks the same model again when it failed in a way that may pass, and nothing was shown yet. Waits with exponential backoff and full jitter,
  * and at least as long as a Retry-After; one above `maxRetryAfterMs` is not waited for, so that one goes elsewhere.
@@ -65,7 +59,8 @@ export const retry = defineStrategy({
   build(own, site) {
     const child = site.child(own.model, "model");
     const labels = Array.from({ length: own.attempts }, (_, index) => `attempt ${index + 1}`);
-    const whole = (request: ChatRequest, call: Call) => tries(call, (inner) => complete(child, request, inner)).then(finishOf);
+    const whole = (request: ChatRequest, call: Call) =>
+      tries(call, (inner) => complete(child, request, inner)).then(({ finish }) => finish);
     return {
       name: site.name,
       stream: (request, call) =>
