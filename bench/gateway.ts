@@ -1,5 +1,5 @@
 // How the two systems under test are started, and the config that switches everything on in the gateway.
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Recipe } from "./processes.ts";
@@ -16,9 +16,10 @@ export interface Setup {
   command: string | undefined;
 }
 
+const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { scripts: { start: string } };
+
 /** What `npm start` gives to Node, for both. */
-export const nodeFlags =
-  "--min-semi-space-size=16 --max-semi-space-size=32 --no-allocation-site-pretenuring --no-parallel-scavenge --use-largepages=silent";
+export const nodeFlags = manifest.scripts.start.split(" ").slice(1, -1).join(" ");
 
 function config(setup: Setup): string {
   const limits =

@@ -20,7 +20,6 @@ export interface Plan {
   /** One of the four windows that a scenario has in a pass. */
   windowMs: number;
   latencyMs: number;
-  /** A process needs about 30,000 requests before its figures stand. */
   /** At most so long for plain requests, a quarter of it for the other scenarios. */
   warmUpMs: number;
   /** Passes that would end later are left out. */

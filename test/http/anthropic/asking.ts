@@ -25,6 +25,16 @@ export async function startMessages(scripts: Scripts, options: Omit<PairOptions,
   };
 }
 
+/** A source that a text stands on. */
+export const citation = {
+  type: "char_location",
+  cited_text: "x",
+  document_index: 0,
+  document_title: null,
+  start_char_index: 0,
+  end_char_index: 1,
+};
+
 /** One event of a stream. */
 export interface MessageEvent {
   readonly type: string;

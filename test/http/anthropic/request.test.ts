@@ -4,7 +4,7 @@ import { decisions } from "../../../src/http/anthropic/fields.ts";
 import { answering, plain } from "../../providers/anthropic/wire.ts";
 import { clientKey } from "../../support/gateway.ts";
 import { startUpstream } from "../../support/upstream.ts";
-import { startMessages, type Fields } from "./asking.ts";
+import { citation, startMessages, type Fields } from "./asking.ts";
 import { says } from "../../support/answers.ts";
 
 const start = (provider: Fields = {}) => startMessages({ a: says("4") }, { provider });
@@ -348,15 +348,7 @@ describe("what a chat can not say whole", () => {
   );
 
   test("the eager streaming of a tool and the sources of a text reach leaves of this API", async () => {
-    const source = {
-      type: "char_location",
-      cited_text: "x",
-      document_index: 0,
-      document_title: null,
-      start_char_index: 0,
-      end_char_index: 1,
-    };
-    const cited = { type: "text", text: "It is 4.", citations: [source] };
+    const cited = { type: "text", text: "It is 4.", citations: [citation] };
     const asked = await both({
       tools: [{ name: "add", input_schema: { type: "object" }, eager_input_streaming: true }],
       messages: [user("x"), { role: "assistant", content: [cited] }, user("y")],

@@ -3,7 +3,7 @@ import type Anthropic from "@anthropic-ai/sdk";
 import { describe, expect, test } from "vitest";
 import { answering, streamed, whole, type Answered } from "../../providers/anthropic/wire.ts";
 import { completionJson, json, sse } from "../../support/upstream.ts";
-import { messageEvents, startMessages, wrongEvents, type Fields } from "./asking.ts";
+import { citation, messageEvents, startMessages, wrongEvents, type Fields } from "./asking.ts";
 import { says } from "../../support/answers.ts";
 
 const tools = [{ name: "add", input_schema: { type: "object" } }];
@@ -128,14 +128,6 @@ describe.each([false, true])("streamed: %s", (stream) => {
   });
 
   test("citations stand on the text that they are about", async () => {
-    const citation = {
-      type: "char_location",
-      cited_text: "x",
-      document_index: 0,
-      document_title: null,
-      start_char_index: 0,
-      end_char_index: 1,
-    };
     const started = await native({ blocks: [{ type: "text", text: "It is 4.", citations: [citation] }] });
     expect(await blocks(started, {}, stream)).toEqual([{ type: "text", text: "It is 4.", citations: [citation] }]);
   });
