@@ -116,25 +116,28 @@ export function watch(watcher: Watcher, model: Model, request: ChatRequest, call
 }
 
 /** The same where a model gives its whole answer at once: `ask` asks it. */
-export async function watchWhole(
-  watcher: Watcher,
-  ask: NonNullable<Model["whole"]>,
-  request: ChatRequest,
-  call: Call,
-): Promise<FinishEvent> {
-  let event: FinishEvent;
-  try {
-    watcher.begin();
-    event = await ask(request, call);
-  } catch (thrown) {
+export function watchWhole(watcher: Watcher, ask: NonNullable<Model["whole"]>, request: ChatRequest, call: Call): Promise<FinishEvent> {
+  const failed = (thrown: unknown): never => {
     const error = toGatewayError(thrown, call.signal);
     watcher.cut(error);
     throw error;
-  }
+  };
+  const finished = (event: FinishEvent): FinishEvent => {
+    try {
+      watcher.finished(event);
+    } catch (thrown) {
+      throw toGatewayError(thrown, call.signal);
+    }
+    return event;
+  };
+  return begun(watcher, ask, request, call).then(finished, failed);
+}
+
+function begun(watcher: Watcher, ask: NonNullable<Model["whole"]>, request: ChatRequest, call: Call): Promise<FinishEvent> {
   try {
-    watcher.finished(event);
+    watcher.begin();
   } catch (thrown) {
-    throw toGatewayError(thrown, call.signal);
+    return Promise.reject(thrown);
   }
-  return event;
+  return ask(request, call);
 }

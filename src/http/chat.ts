@@ -7,7 +7,7 @@ import { newLedger } from "../model/ledger.ts";
 import { chatRequest, readSource, type ChatRequest, type Source } from "../model/request.ts";
 import { newSlot } from "../model/slot.ts";
 import { newTrace } from "../model/trace.ts";
-import type { Lease } from "../store/store.ts";
+import type { Admitted, Lease } from "../store/store.ts";
 import { decimal } from "./answer-headers.ts";
 import type { Asked } from "./asked.ts";
 import type { Asker } from "./auth.ts";
@@ -130,7 +130,8 @@ export class ChatRoute<R extends Reading = Reading> {
       const { request } = reading;
       const narrowing = readNarrowing(request.body["chorale"], raw.headers);
       const asked: Asked<R> = { entered, entry: findModel(entered, request), request, narrowing, reading };
-      lease = await this.#admit(asked);
+      const admitting = this.#admit(asked);
+      lease = admitting instanceof Promise ? await admitting : admitting;
       call = this.#call(asked, controller.signal, lease);
       deadline = this.#deadline(controller, narrowing);
       outcome = request.body.stream === true ? await dialect.stream(asked, call, reply) : await dialect.whole(asked, call, reply);
@@ -143,29 +144,38 @@ export class ChatRoute<R extends Reading = Reading> {
       // Not `using`: in V8 it still costs more than all of this function.
       deadline?.[Symbol.dispose]();
       inFlight.leave(controller);
-      await this.#close({ entered, call, lease }, outcome);
+      const closing = this.#close({ entered, call, lease }, outcome);
+      if (closing) await closing;
     }
   }
 
-  async #close(ended: { entered: Entered; call: Call | undefined; lease: Lease | undefined }, outcome: Outcome): Promise<void> {
-    try {
-      await closeRequest(this.#door, ended, outcome);
-    } catch (thrown) {
+  #close(ended: { entered: Entered; call: Call | undefined; lease: Lease | undefined }, outcome: Outcome): Promise<unknown> | undefined {
+    const failed = (thrown: unknown): void => {
       // The client has its answer: only the books are short of it.
       const cause = stackOf(toGatewayError(thrown));
       this.#door.log.warn({ requestId: ended.entered.requestId, cause }, "a request could not be closed");
+    };
+    try {
+      return closeRequest(this.#door, ended, outcome)?.catch(failed);
+    } catch (thrown) {
+      failed(thrown);
+      return undefined;
     }
   }
 
-  async #admit(asked: Asked): Promise<Lease | undefined> {
+  /** Takes room of the key's limits, and money of its budget. */
+  #admit(asked: Asked): Lease | Promise<Lease> {
     const { store, clock } = this.#door;
     const { name, limits } = asked.entered.asker;
     const usd = limits.budget ? worstUsd(asked) : 0;
     // A single call is made or not; whatever is made of several may find a way for less.
     const leastUsd = asked.entry.kind === "leaf" ? usd : 0;
     const admission = store.admit({ key: name, limits, usd, leastUsd, now: clock.wall(), expiresMs: LEASE_MS });
-    const admitted = admission instanceof Promise ? await admission : admission;
-    if (admitted.ok) return admitted.lease;
+    const leased = (admitted: Admitted) => (admitted.ok ? admitted.lease : this.#refuse(admitted, leastUsd));
+    return admission instanceof Promise ? admission.then(leased) : leased(admission);
+  }
+
+  #refuse(admitted: Extract<Admitted, { readonly ok: false }>, leastUsd: number): never {
     const { limit, retryAfterMs, leftUsd = 0 } = admitted;
     const code = limit === "budget" ? "insufficient_quota" : "rate_limit_exceeded";
     // A budget is worth a wait when only the holds of other requests stand in the way, or its window ends soon.

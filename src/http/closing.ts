@@ -14,12 +14,12 @@ export interface Outcome {
   readonly content?: { readonly messages: unknown; readonly answer: string };
 }
 
-/** What is left to do when a request has been answered: one log line, the lease, the record. */
-export async function closeRequest(
+/** What is left to do when a request has been answered: one log line, the lease, the record. A promise only where the store has to be waited for. */
+export function closeRequest(
   door: Door,
   ended: { entered: Entered; call: Call | undefined; lease: Lease | undefined },
   outcome: Outcome,
-): Promise<void> {
+): Promise<unknown> | undefined {
   const { entered, call, lease } = ended;
   const { store, clock } = door;
   const now = clock.wall();
@@ -51,14 +51,11 @@ export async function closeRequest(
     messages: outcome.content?.messages,
     answer: outcome.content?.answer,
   });
-  if (!call) return;
+  if (!call) return undefined;
   door.recorder?.end(call, outcome);
-  if (lease) {
-    const tokens = (usage?.promptTokens ?? 0) + (usage?.completionTokens ?? 0);
-    const settling = store.settle(lease, { usd: usd ?? 0, tokens, now });
-    if (settling) await settling;
-  }
+  const tokens = (usage?.promptTokens ?? 0) + (usage?.completionTokens ?? 0);
+  const settling = lease && store.settle(lease, { usd: usd ?? 0, tokens, now });
   const body = recordOf(call, error ? { status, stream, error: error.wire } : { status, stream });
   const putting = store.putRequest({ id: entered.requestId, key: entered.asker.name, at: now, body });
-  if (putting) await putting;
+  return settling || putting ? Promise.all([settling, putting]) : undefined;
 }

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { Call } from "../model/call.ts";
 import { complete } from "../model/complete.ts";
-import { textOf } from "../model/completion.ts";
+import { textOf, type Completion } from "../model/completion.ts";
 import { GatewayError } from "../model/errors.ts";
 import { answerHeaders, usd } from "./answer-headers.ts";
 import { rootCall, type Asked } from "./asked.ts";
@@ -12,12 +12,20 @@ import { completionPieces, type Pieces } from "./openai/completion.ts";
 const answered: Outcome = { status: 200, stream: false };
 
 /** Answers a request as one JSON body. Throws what the model throws; nothing has gone out then. */
-export async function answerWhole(asked: Asked, call: Call, reply: ServerResponse): Promise<Outcome> {
-  const { entry, request, narrowing } = asked;
-  const child = rootCall(call, entry);
-  const result = await complete(entry.model, request, child);
-  if (!result.ok) throw result.error;
-  const { completion } = result;
+export function answerWhole(asked: Asked, call: Call, reply: ServerResponse): Promise<Outcome> {
+  const { entry, request } = asked;
+  return complete(entry.model, request, rootCall(call, entry)).then((result) => {
+    if (!result.ok) throw result.error;
+    return send(asked, call, { reply, completion: result.completion });
+  });
+}
+
+function send(
+  asked: Asked,
+  call: Call,
+  { reply, completion }: { readonly reply: ServerResponse; readonly completion: Completion },
+): Outcome {
+  const { request, narrowing } = asked;
   const pieces = completionPieces(completion, {
     identity: call.identity,
     usage: call.ledger.usage(),

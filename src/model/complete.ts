@@ -11,14 +11,18 @@ export type Completed =
   | { readonly ok: true; readonly completion: Completion; readonly finish: FinishEvent }
   | { readonly ok: false; readonly error: GatewayError };
 
-/** Runs `model` to its end and tells the whole answer or the error as a value. `call.delivery` should not be `stream`. */
-export async function complete(model: Model, request: ChatRequest, call: Call): Promise<Completed> {
+function failed(thrown: unknown, call: Call): Completed {
+  return { ok: false, error: toGatewayError(thrown, call.signal) };
+}
+
+function withCompletion(finish: FinishEvent, model: Model): Completed {
+  const { completion } = finish;
+  if (completion) return { ok: true, completion, finish };
+  return { ok: false, error: new GatewayError("upstream_protocol", `${model.name} ended without an answer.`) };
+}
+
+async function collected(model: Model, request: ChatRequest, call: Call): Promise<Completed> {
   try {
-    if (model.whole && call.delivery !== "stream") {
-      const finish = await model.whole(request, call);
-      if (!finish.completion) throw new GatewayError("upstream_protocol", `${model.name} ended without an answer.`);
-      return { ok: true, completion: finish.completion, finish };
-    }
     const collector = new Collector();
     for await (const event of model.stream(request, call)) collector.add(event);
     const { finish } = collector;
@@ -26,6 +30,15 @@ export async function complete(model: Model, request: ChatRequest, call: Call): 
     const completion = collector.completion();
     return { ok: true, completion, finish: finish.completion ? finish : { ...finish, completion } };
   } catch (thrown) {
-    return { ok: false, error: toGatewayError(thrown, call.signal) };
+    return failed(thrown, call);
   }
+}
+
+/** Runs `model` to its end and tells the whole answer or the error as a value. `call.delivery` should not be `stream`. */
+export function complete(model: Model, request: ChatRequest, call: Call): Promise<Completed> {
+  if (!model.whole || call.delivery === "stream") return collected(model, request, call);
+  return model.whole(request, call).then(
+    (finish) => withCompletion(finish, model),
+    (thrown: unknown) => failed(thrown, call),
+  );
 }

@@ -4,7 +4,7 @@ import type { Dispatcher, Pool } from "undici";
 import type { Timeouts } from "../model/call.ts";
 import type { Clock } from "../model/clock.ts";
 import { GatewayError, toGatewayError } from "../model/errors.ts";
-import { LegTimers } from "./timers.ts";
+import { LegTimers, type Leg } from "./timers.ts";
 
 export interface PostRequest {
   readonly pool: Pool;
@@ -35,7 +35,8 @@ const GATHERED_PIECES = 64;
 /** How long, and for how many bytes, a connection may take to end an answer that said that it is whole. */
 const LINGER_MS = 250;
 const LINGER_BYTES = 16 * 1024;
-const used = new WeakSet<object>();
+/** On a socket that has carried a request. */
+const carried = Symbol("carried");
 let starting: { carriedBy(reused: boolean): void } | undefined;
 
 /** The next socket that undici shows carries this request. */
@@ -45,10 +46,10 @@ function expectSocket(exchange: { carriedBy(reused: boolean): void }): void {
 
 // undici tells which socket carries a request only here, in the same turn as `onRequestStart`.
 subscribe("undici:client:sendHeaders", (message) => {
-  const { socket } = message as { readonly socket: object };
-  starting?.carriedBy(used.has(socket));
+  const { socket } = message as { readonly socket: { [carried]?: true } };
+  starting?.carriedBy(socket[carried] === true);
   starting = undefined;
-  used.add(socket);
+  socket[carried] = true;
 });
 
 function transportError(upstream: string, error: Error & { readonly code?: string }, started: boolean): GatewayError {
@@ -72,7 +73,7 @@ function transportError(upstream: string, error: Error & { readonly code?: strin
  * One request to an upstream and its answer as reads of the socket. Owns the socket until `close`: call it in a `finally`. A reused socket that
  * turns out dead before any byte of an answer is replaced once, silently.
  */
-export class Exchange implements Dispatcher.DispatchHandler {
+export class Exchange implements Dispatcher.DispatchHandler, Leg {
   readonly #request: PostRequest;
   readonly #timers: LegTimers;
   #controller: Dispatcher.DispatchController | undefined;
@@ -91,11 +92,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   constructor(request: PostRequest) {
     this.#request = request;
-    this.#timers = new LegTimers(request.clock, request.timeouts, {
-      expired: (message) =>
-        this.#fail(new GatewayError("upstream_timeout", `${request.upstream} ${message}.`, { upstream: request.upstream })),
-      isAwaited: () => this.#wake !== undefined,
-    });
+    this.#timers = new LegTimers(request.clock, request.timeouts, this);
     if (request.signal.aborted) this.#abort();
     else {
       request.signal.addEventListener("abort", this.#abort, { once: true });
@@ -112,13 +109,16 @@ export class Exchange implements Dispatcher.DispatchHandler {
    * Status and headers. Where `gathers` says so of them, it waits for the end of the body too, for a fault, or until more has come than is
    * gathered. Throws a GatewayError.
    */
-  async head(gathers?: (head: Head) => boolean): Promise<Head> {
+  head(gathers?: (head: Head) => boolean): Promise<Head> {
     this.#gathers = gathers;
-    while (!this.#head || this.#gathering) {
-      if (this.#error) throw this.#error;
-      await this.#more();
-    }
-    return this.#head;
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (this.#head && !this.#gathering) resolve(this.#head);
+        else if (this.#error) reject(this.#error);
+        else this.#wake = look;
+      };
+      look();
+    });
   }
 
   /** Takes the body, where all of it has come already; undefined otherwise. */
@@ -163,6 +163,16 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#linger) return;
     if (!this.#ended && !this.#error) this.#fail(new GatewayError("cancelled", "No longer needed."));
     this.#chunks = [];
+  }
+
+  /** Told by the timers, as is the next. */
+  expired(message: string): void {
+    const { upstream } = this.#request;
+    this.#fail(new GatewayError("upstream_timeout", `${upstream} ${message}.`, { upstream }));
+  }
+
+  isAwaited(): boolean {
+    return this.#wake !== undefined;
   }
 
   /** Told in the same turn as `onRequestStart`, when undici shows which socket carries this request. */

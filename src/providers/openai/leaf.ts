@@ -43,6 +43,11 @@ function isAnswer({ status, headers }: Head): boolean {
   return status === 200 && (headers["content-type"] ?? "").startsWith("application/json") && headers["content-encoding"] === undefined;
 }
 
+function finishOf(completion: Completion): FinishEvent {
+  const { usage } = completion;
+  return usage ? { type: "finish", completion, usage } : { type: "finish", completion };
+}
+
 /** A model behind the OpenAI chat API. One upstream call, no retries, no repair: a bare leaf is transparent. */
 export class OpenAiLeaf implements Model {
   readonly name: string;
@@ -62,7 +67,9 @@ export class OpenAiLeaf implements Model {
     // What reads a stream that has not ended yet.
     let cut: ChunkReader | undefined;
     try {
-      if (isEventStream(await this.#head(exchange, call))) {
+      const head = await exchange.head();
+      await this.#accept(head, exchange, call);
+      if (isEventStream(head)) {
         const reader = (cut = this.#reader(request, call, wantsUsage));
         const batches = new Batches(exchange, reader, this.name);
         let started = false;
@@ -89,20 +96,47 @@ export class OpenAiLeaf implements Model {
     }
   }
 
-  async whole(request: ChatRequest, call: Call): Promise<FinishEvent> {
-    const { exchange } = this.#ask(request, call);
+  whole(request: ChatRequest, call: Call): Promise<FinishEvent> {
+    let exchange: Exchange;
+    try {
+      ({ exchange } = this.#ask(request, call));
+    } catch (thrown) {
+      return Promise.reject(toGatewayError(thrown, call.signal));
+    }
+    return exchange.head(isAnswer).then(
+      (head) => {
+        const body = isAnswer(head) ? exchange.takeBody() : undefined;
+        return body ? this.#gathered(body, exchange, call) : this.#followed(exchange, head, request, call);
+      },
+      (thrown: unknown) => {
+        this.#close(exchange, call, undefined);
+        throw toGatewayError(thrown, call.signal);
+      },
+    );
+  }
+
+  /** An answer of which all has come: nothing is left to wait for. */
+  #gathered(body: Buffer, exchange: Exchange, call: Call): FinishEvent {
+    try {
+      return finishOf(this.#answer(body, call));
+    } catch (thrown) {
+      throw toGatewayError(thrown, call.signal);
+    } finally {
+      this.#close(exchange, call, undefined);
+    }
+  }
+
+  /** An answer that is still coming, a stream, or a refusal. */
+  async #followed(exchange: Exchange, head: Head, request: ChatRequest, call: Call): Promise<FinishEvent> {
     let cut: ChunkReader | undefined;
     try {
-      const head = await this.#head(exchange, call, isAnswer);
-      let completion: Completion;
-      if (isEventStream(head)) {
-        // Streamed upstream so that a cut leg can be billed for what it wrote, but told as one whole answer.
-        cut = this.#reader(request, call, false);
-        completion = await this.#folded(new Batches(exchange, cut, this.name), cut);
-        cut = undefined;
-      } else completion = await this.#completion(exchange, call);
-      const { usage } = completion;
-      return usage ? { type: "finish", completion, usage } : { type: "finish", completion };
+      await this.#accept(head, exchange, call);
+      if (!isEventStream(head)) return finishOf(await this.#completion(exchange, call));
+      // Streamed upstream so that a cut leg can be billed for what it wrote, but told as one whole answer.
+      cut = this.#reader(request, call, false);
+      const completion = await this.#folded(new Batches(exchange, cut, this.name), cut);
+      cut = undefined;
+      return finishOf(completion);
     } catch (thrown) {
       throw toGatewayError(thrown, call.signal);
     } finally {
@@ -136,10 +170,9 @@ export class OpenAiLeaf implements Model {
     exchange.close();
   }
 
-  /** Waits for the head, and for the body that it `gathers`. Throws what a refusal means. */
-  async #head(exchange: Exchange, call: Call, gathers?: (head: Head) => boolean): Promise<Head> {
+  /** Throws what a refusal means, and for what can not be an answer. */
+  async #accept(head: Head, exchange: Exchange, call: Call): Promise<void> {
     const { name } = this.#options;
-    const head = await exchange.head(gathers);
     const { status, headers } = head;
     const encoding = headers["content-encoding"];
     if (encoding !== undefined && encoding !== "identity") {
@@ -148,14 +181,16 @@ export class OpenAiLeaf implements Model {
       });
     }
     refusePage(head, name);
-    if (status === 200) return head;
+    if (status === 200) return;
     throw refusalError({ upstream: name, status, headers, body: await readRefusal(exchange), wallMs: call.clock.wall() });
   }
 
   async #completion(exchange: Exchange, call: Call): Promise<Completion> {
-    const { name } = this.#options;
-    const bytes = await readWhole(exchange, name);
-    return readAnswer(bytes, { upstream: name, callId: call.identity.id, wallMs: () => call.clock.wall() });
+    return this.#answer(await readWhole(exchange, this.name), call);
+  }
+
+  #answer(bytes: Buffer, { identity, clock }: Call): Completion {
+    return readAnswer(bytes, { upstream: this.name, callId: identity.id, wallMs: () => clock.wall() });
   }
 
   #reader({ body }: ChatRequest, { identity, clock }: Call, wantsUsage: boolean): ChunkReader {

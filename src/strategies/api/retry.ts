@@ -2,9 +2,10 @@ import * as z from "zod";
 import { enter, type Call } from "../../model/call.ts";
 import { sleep } from "../../model/clock.ts";
 import { GatewayError } from "../../model/errors.ts";
-import { complete } from "../../model/complete.ts";
+import { complete, type Completed } from "../../model/complete.ts";
+import type { FinishEvent, ModelEvent } from "../../model/events.ts";
 import { handOver, only } from "../../model/hand-over.ts";
-import { open } from "../../model/open.ts";
+import { open, type Opening } from "../../model/open.ts";
 import type { ChatRequest } from "../../model/request.ts";
 import { hold, holdGate } from "../../panel/hold.ts";
 import { tailOf } from "../../panel/tail.ts";
@@ -38,10 +39,26 @@ function givenUp(error: GatewayError, attempts: number, call: Call): GatewayErro
   return new GatewayError(error.code, error.message, { ...error.details, attempts });
 }
 
+interface Succeeded {
+  readonly ok: true;
+}
+
 interface Failed {
   readonly ok: false;
   readonly error: GatewayError;
 }
+
+/** What was tried already. */
+interface Tried {
+  readonly attempts: number;
+  /** Upstream calls, which a fallback below makes several of in one attempt. */
+  readonly made: number;
+}
+
+const untried: Tried = { attempts: 0, made: 0 };
+
+const finishOf = ({ finish }: Extract<Completed, Succeeded>): FinishEvent => finish;
+const eventsOf = ({ events }: Extract<Opening, Succeeded>): AsyncIterable<ModelEvent> => events;
 
 /**
  * Asks the same model again when it failed in a way that may pass, and nothing was shown yet. Waits with exponential backoff and full jitter,
@@ -59,34 +76,37 @@ export const retry = defineStrategy({
   build(own, site) {
     const child = site.child(own.model, "model");
     const labels = Array.from({ length: own.attempts }, (_, index) => `attempt ${index + 1}`);
-    const whole = (request: ChatRequest, call: Call) =>
-      tries(call, (inner) => complete(child, request, inner)).then(({ finish }) => finish);
+    const whole = (request: ChatRequest, call: Call) => tries(call, (inner) => complete(child, request, inner), finishOf);
     return {
       name: site.name,
       stream: (request, call) =>
         handOver(async () => {
           if (call.delivery !== "stream") return only(await whole(request, call));
-          return (await tries(call, (inner) => open(child, request, inner, holdGate(own.hold)))).events;
+          return tries(call, (inner) => open(child, request, inner, holdGate(own.hold)), eventsOf);
         }),
       whole,
       unable: (request) => child.unable?.(request),
     };
 
-    /** Tries until it succeeds. Throws the last error. */
-    async function tries<T extends { readonly ok: true }>(call: Call, attemptOne: (inner: Call) => Promise<T | Failed>): Promise<T> {
-      let made = 0;
-      for (let attempt = 1; ; attempt += 1) {
-        const tried = await attemptOne(enter(call, { label: labels[attempt - 1] ?? "" }));
+    /** Tries until it succeeds, and takes out of that what is asked for. Throws the last error. No async function: it is on the way of every request. */
+    function tries<T extends Succeeded, R>(
+      call: Call,
+      attemptOne: (inner: Call) => Promise<T | Failed>,
+      take: (tried: T) => R,
+      before: Tried = untried,
+    ): Promise<R> {
+      return attemptOne(enter(call, { label: labels[before.attempts] ?? "" })).then((tried) => {
         if (tried.ok) {
-          if (made > 0) call.span.decision = { attempts: made + 1 };
-          return tried;
+          if (before.made > 0) call.span.decision = { attempts: before.made + 1 };
+          return take(tried);
         }
         const { error } = tried;
-        made += error.details.attempts ?? 1;
-        const wait = error.retry && attempt < own.attempts ? waitMs(error, attempt, call, own) : undefined;
+        const attempts = before.attempts + 1;
+        const made = before.made + (error.details.attempts ?? 1);
+        const wait = error.retry && attempts < own.attempts ? waitMs(error, attempts, call, own) : undefined;
         if (wait === undefined || !call.slot.retry()) throw givenUp(error, made, call);
-        await sleep(call.clock, wait, call.signal);
-      }
+        return sleep(call.clock, wait, call.signal).then(() => tries(call, attemptOne, take, { attempts, made }));
+      });
     }
   },
   plan(own, child) {
