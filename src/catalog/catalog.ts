@@ -88,10 +88,11 @@ export function openCatalog(
   const names = all.map(({ name }) => name);
   return Object.freeze({
     get(name: string) {
-      if (leadsAstray(name)) return undefined;
+      const named = virtual.get(name);
+      if (named || leadsAstray(name)) return named;
       const slash = name.indexOf("/");
       const leaf = slash < 0 ? undefined : leaves.get(name.slice(0, slash), name.slice(slash + 1));
-      return virtual.get(name) ?? leaf ?? bare.get(name);
+      return leaf ?? bare.get(name);
     },
     nearest: (name: string, allowed: (name: string) => boolean = () => true) => nearestModels(name, names.filter(allowed)),
     list: () => all,

@@ -7,7 +7,7 @@ const MOST_TOLD = 2000;
 
 /** Text that may stand in a header or a comment: one line of plain ASCII. */
 function oneLine(text: string, most = 200): string {
-  return text.replace(/[^\x20-\x7e]+/g, " ").slice(0, most);
+  return (/^[\x20-\x7e]*$/.test(text) ? text : text.replace(/[^\x20-\x7e]+/g, " ")).slice(0, most);
 }
 
 /** With eight decimals at most and no zeros at the end. */

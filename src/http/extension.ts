@@ -81,7 +81,13 @@ function answering(span: Span): Span | undefined {
   if (span.decision?.["answered"] === null) return undefined;
   const named = span.decision?.["winner"] ?? span.decision?.["answered"] ?? span.decision?.["accepted"];
   const winner = typeof named === "string" ? span.children.find((child) => child.label === named) : undefined;
-  return winner ?? span.children.findLast((child) => child.status === "ok" || child.status === "running");
+  if (winner) return winner;
+  // A loop and no closure: it is asked of every answer, several times.
+  for (let last = span.children.length - 1; last >= 0; last -= 1) {
+    const child = span.children[last];
+    if (child?.status === "ok" || child?.status === "running") return child;
+  }
+  return undefined;
 }
 
 /** `provider/model` of the leaf whose text the answer is, where it is one leaf's. */

@@ -152,9 +152,14 @@ function spliced(source: Source, edits: Readonly<Record<string, unknown>>): stri
 
 /** The client's own bytes for another model: all that most requests need. */
 export function renamedBytes({ source }: ChatRequest, model: string): Buffer {
-  const { text, scan } = source;
+  const { buffer, scan } = source;
   const [, from, to] = scan.spans.get("model") ?? [0, 0, 0];
-  return Buffer.from(text.slice(0, from) + latin1Quoted(model) + text.slice(to), "latin1");
+  const name = latin1Quoted(model);
+  const out = Buffer.allocUnsafe(buffer.length - (to - from) + name.length);
+  buffer.copy(out, 0, 0, from);
+  out.write(name, from, "latin1");
+  buffer.copy(out, from + name.length, to);
+  return out;
 }
 
 /** True when `renamedBytes` says all that there is to say: nothing was edited, and the field of the gateway itself is not there. */

@@ -46,9 +46,36 @@ export interface Trace {
   readonly keepTexts: boolean;
 }
 
+/** A span that was begun. A class with all its fields: every span has one shape, and what is learnt of it later has its place. */
+class OpenSpan implements Span {
+  readonly label: string;
+  node?: string;
+  kind?: string;
+  upstream?: string;
+  readonly startMs: number;
+  firstMs?: number;
+  endMs?: number;
+  status: SpanStatus = "running";
+  error?: { readonly code: ErrorCode; readonly message: string };
+  sent?: boolean;
+  usage?: Usage;
+  usd?: number;
+  estimated?: boolean;
+  cut?: boolean;
+  text?: string;
+  calls?: string;
+  decision?: Readonly<Record<string, unknown>>;
+  readonly children: Span[] = [];
+
+  constructor(label: string, startMs: number) {
+    this.label = label;
+    this.startMs = startMs;
+  }
+}
+
 /** Opens a span below `parent`. */
 export function openSpan(parent: Span, label: string, startMs: number): Span {
-  const span: Span = { label, startMs, status: "running", children: [] };
+  const span = new OpenSpan(label, startMs);
   parent.children.push(span);
   return span;
 }
@@ -56,7 +83,7 @@ export function openSpan(parent: Span, label: string, startMs: number): Span {
 /** A trace with an open root. */
 export function newTrace(startMs: number, keepTexts: boolean): Trace {
   return {
-    root: { label: "request", startMs, status: "running", children: [] },
+    root: new OpenSpan("request", startMs),
     degraded: [],
     warnings: [],
     keepTexts,

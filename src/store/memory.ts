@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { RequestRing, type RequestBounds } from "./request-ring.ts";
 import type { Admission, Admitted, KeyLimits, Lease, Store } from "./store.ts";
 import { pers, windowOf, type Per } from "./windows.ts";
@@ -88,7 +88,8 @@ const newAccount = (): Account => ({
 const spentIn = ({ spent }: Account, per: Per, start: number): number => spent[per].find((window) => window.start === start)?.nanos ?? 0;
 
 function book({ spent }: Account, { per, start, nanos }: Omit<StoredSpend, "key">): void {
-  const window = spent[per].find((window) => window.start === start);
+  const [newest] = spent[per];
+  const window = newest?.start === start ? newest : spent[per].find((window) => window.start === start);
   if (window) window.nanos += nanos;
   else {
     spent[per].push({ start, nanos });
@@ -183,8 +184,8 @@ function refusal(account: Account, admission: Admission, room: Room | undefined)
 function newAccounts(journal: Journal | undefined): Pick<Store, "admit" | "grow" | "settle" | "spent"> {
   const accounts = new Map<string, Account>();
   const expired = new Set<string>();
-  // Unique beyond this process: a lease of an earlier one must not end one of ours.
-  const prefix = randomUUID();
+  // Unique beyond this process: a lease of an earlier one must not end one of ours. Short: each id is hashed twice.
+  const prefix = randomBytes(6).toString("base64url");
   let leases = 0;
   let sweepAt = 1000;
 
@@ -240,7 +241,7 @@ function newAccounts(journal: Journal | undefined): Pick<Store, "admit" | "grow"
       const refused = refusal(account, admission, room);
       if (refused) return refused;
       const nanos = room ? Math.min(worst, Math.max(0, room.free)) : worst;
-      const lease: Lease = { id: `${prefix}-${(leases += 1)}`, key, usd: nanos < worst ? nanos / 1e9 : usd };
+      const lease: Lease = { id: `${prefix}${(leases += 1)}`, key, usd: nanos < worst ? nanos / 1e9 : usd };
       const expiresAt = now + admission.expiresMs;
       account.holds.set(lease.id, { nanos, expiresAt });
       account.held += nanos;

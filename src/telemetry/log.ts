@@ -87,11 +87,19 @@ function isoTime(ms: number): string {
   return `${second}${rest < 10 ? "00" : rest < 100 ? "0" : ""}${rest}Z`;
 }
 
-/** JSON of a field; the small values that most fields are do not go through the serialiser. */
-function jsonOf(value: unknown): string {
-  if (typeof value === "number" && Number.isFinite(value)) return String(value);
-  if (typeof value === "boolean") return value ? "true" : "false";
-  return typeof value === "string" && plain.test(value) ? `"${value}"` : JSON.stringify(value);
+/** What stands before the value of a field, by its name: the names are ours, and few. */
+const openings: Record<string, string> = {};
+
+function openingOf(name: string): string {
+  return (openings[name] ??= `,${JSON.stringify(name)}:`);
+}
+
+/** A line with one field more; the small values that most fields are do not go through the serialiser. */
+function withField(line: string, name: string, value: unknown): string {
+  const begun = line + openingOf(name);
+  if (typeof value === "number" && Number.isFinite(value)) return begun + String(value);
+  if (typeof value === "boolean") return begun + (value ? "true" : "false");
+  return typeof value === "string" && plain.test(value) ? `${begun}"${value}"` : begun + JSON.stringify(value);
 }
 
 /** Opens the process log: one JSON object a line, redacted. */
@@ -108,7 +116,7 @@ export function openLog({ level, redact, destination }: LogOptions): ProcessLog 
       let line = `{"level":"info","time":"${isoTime(Date.now())}"`;
       for (const name in fields) {
         const value = fields[name];
-        if (value !== undefined) line += `,"${name}":${jsonOf(value)}`;
+        if (value !== undefined) line = withField(line, name, value);
       }
       out.write(`${line},"msg":"request"}\n`);
     },

@@ -50,42 +50,51 @@ const HEAD = 400;
 /** In the order in which most servers write them. */
 const identityKeys = ["id", "created", "model"] as const;
 
+/** Where a value ends that begins at `from`; no further than `from` where the text does not say. */
+function valueEnd(text: string, from: number): number {
+  return text.charCodeAt(from) === 34 ? closingQuote(text, from + 1) + 1 : text.indexOf(",", from);
+}
+
+/** Where the choices begin, when that is early and nothing before them nests; -1 otherwise. */
+function flatHead(text: string): number {
+  const choices = text.indexOf('"choices":[');
+  if (choices < 0 || choices > HEAD) return -1;
+  const nested = text.indexOf("{", 1);
+  return (nested < 0 || nested > choices) && text.indexOf("[") > choices ? choices : -1;
+}
+
 /**
  * The places of identity when all of it stands in a flat head before the choices, as most servers write it. A quote inside a JSON string is
  * escaped, so the needle `"id":` is a key. Undefined sends the answer the long way.
  */
 function headPlaces(text: string): readonly Place[] | undefined {
-  const choices = text.indexOf('"choices":[');
-  if (choices < 0 || choices > HEAD) return undefined;
-  const nested = text.indexOf("{", 1);
-  if (nested >= 0 && nested < choices) return undefined;
-  if (text.indexOf("[") < choices) return undefined;
+  const choices = flatHead(text);
   const places: Place[] = [];
   for (const key of identityKeys) {
     const needle = `"${key}":`;
     const at = text.indexOf(needle);
-    if (at < 0 || at > choices) return undefined;
     const from = at + needle.length;
-    const to = text.charCodeAt(from) === 34 ? closingQuote(text, from + 1) + 1 : text.indexOf(",", from);
-    if (to <= from || to > choices) return undefined;
+    const to = valueEnd(text, from);
+    if (at < 0 || to <= from || to > choices) return undefined;
     places.push([key, from, to]);
   }
-  const [one, two, three] = places;
-  const inOrder = one && two && three && one[1] < two[1] && two[1] < three[1];
-  return inOrder ? places : places.sort(([, a], [, b]) => a - b);
+  return places.sort(([, a], [, b]) => a - b);
 }
 
-/** The common answer with a new identity: a small one, whose identity stands in a flat head. Nothing is searched twice. */
+/** The common answer with a new identity: a small one, whose identity stands in a flat head in the usual order. Makes nothing but its text. */
 function renamed(text: string, { id, model, created }: Identity): string | undefined {
-  const places = headPlaces(text);
-  if (places?.length !== 3) return undefined;
-  let out = "";
-  let at = 0;
-  for (const [key, from, to] of places) {
-    out += text.slice(at, from) + (key === "created" ? String(created) : latin1Quoted(key === "id" ? id : model));
-    at = to;
-  }
-  return out + text.slice(at);
+  const choices = flatHead(text);
+  const idKey = text.indexOf('"id":');
+  const idEnd = valueEnd(text, idKey + 5);
+  const createdKey = text.indexOf('"created":', idEnd);
+  const createdEnd = valueEnd(text, createdKey + 10);
+  const modelKey = text.indexOf('"model":', createdEnd);
+  const modelEnd = valueEnd(text, modelKey + 8);
+  const isUsual =
+    idKey > 0 && idEnd > idKey + 5 && createdKey > 0 && createdEnd > createdKey + 10 && modelKey > 0 && modelEnd > modelKey + 8;
+  if (!isUsual || modelEnd > choices) return undefined;
+  const upToCreated = text.slice(0, idKey + 5) + latin1Quoted(id) + text.slice(idEnd, createdKey + 10);
+  return upToCreated + String(created) + text.slice(createdEnd, modelKey + 8) + latin1Quoted(model) + text.slice(modelEnd);
 }
 
 /** The places of identity and usage anywhere at the top level; undefined when a key stands twice. */

@@ -1,7 +1,7 @@
 import { isAscii, isUtf8 } from "node:buffer";
 import type { AssistantMessage, Choice, Completion, Logprobs } from "../../model/completion.ts";
 import { GatewayError } from "../../model/errors.ts";
-import { closingQuote, isLegalString } from "../../model/json-scan.ts";
+import { closingQuote, isLegalContent } from "../../model/json-scan.ts";
 import { inbandError } from "./errors.ts";
 import { canonicalText, finishReason, isDraft, type Draft } from "./message.ts";
 import { canonicalUsage, readUsage } from "./usage.ts";
@@ -127,7 +127,7 @@ function canonicalBody(body: Draft, context: AnswerContext): boolean {
 }
 
 /** A flat head of plain values: what stands before the choices in the compact form. */
-const plainHead = /^\{(?:"[a-z_]+":(?:"[ !#-[\]-~]*"|0|[1-9]\d*|null),)+$/;
+const plainHead = /^\{(?:"(?!error"|usage")[a-z_]+":(?:"[ !#-[\]-~]*"|0|[1-9]\d*|null),)+$/;
 const shortest = '"choices":[{"index":0,"message":{"role":"assistant","content":"';
 const plainEnd =
   /^"(?:,"refusal":null)?(?:,"annotations":\[\])?\},(?:"logprobs":null,)?"finish_reason":"(?:stop|length)"(?:,"logprobs":null)?\}\],"usage":/;
@@ -155,12 +155,11 @@ function parsedObject(text: string): Draft | undefined {
  */
 function unreadUsage(text: string): Completion["usage"] {
   const at = text.indexOf(shortest);
-  if (at < 0 || at > 300 || text.lastIndexOf('"error"', at) >= 0) return undefined;
+  if (at < 0 || at > 300) return undefined;
   const head = text.slice(0, at);
-  if (!plainHead.test(head) || !head.includes('"object":"chat.completion",') || head.includes('"usage":')) return undefined;
-  if (!/"created":\d/.test(head)) return undefined;
+  if (!plainHead.test(head) || !head.includes('"object":"chat.completion",') || !/"created":\d/.test(head)) return undefined;
   const end = closingQuote(text, at + shortest.length);
-  if (end < 0 || text.length - end > 2000 || !isLegalString(text.slice(at + shortest.length - 1, end + 1))) return undefined;
+  if (end < 0 || text.length - end > 2000 || !isLegalContent(text.slice(at + shortest.length, end))) return undefined;
   const rest = text.slice(end);
   const found = plainEnd.exec(rest);
   const counted = found && plainUsage.exec(rest.slice(found[0].length));
