@@ -65,14 +65,16 @@ const field = /^[a-z][a-zA-Z]{0,30}$/;
 
 /** Takes what was said out of decisions: each text that is no name becomes `text 1`, `text 2` ..., the same text the same number. */
 export function textRemover(root: Span): (decision: NonNullable<Span["decision"]>) => NonNullable<Span["decision"]> {
-  const names = namesIn(root, new Set());
+  // Most spans decide nothing: then nobody asks for a name.
+  let found: Set<string> | undefined;
+  const isName = (text: string) => (found ??= namesIn(root, new Set())).has(text);
   const numbers = new Map<string, string>();
   const numbered = (text: string): string => {
     const known = numbers.get(text) ?? `text ${numbers.size + 1}`;
     numbers.set(text, known);
     return known;
   };
-  const told = (text: string, key: string) => (names.has(text) || spoken.has(key) ? text : numbered(text));
+  const told = (text: string, key: string) => (spoken.has(key) || isName(text) ? text : numbered(text));
   const isField = (key: string, value: unknown, parent: string) =>
     !answered.has(parent) && (letter.test(key) || (field.test(key) && (parent === "" || typeof value !== "number" || measured.has(key))));
   const clean = (value: unknown, key: string): unknown => {
@@ -81,7 +83,7 @@ export function textRemover(root: Span): (decision: NonNullable<Span["decision"]
     if (Array.isArray(value)) return value.map((inner) => clean(inner, key));
     return Object.fromEntries(
       Object.entries(value).map(([inner, of]) => [
-        names.has(inner) || isField(inner, of, key) ? inner : numbered(inner),
+        isField(inner, of, key) || isName(inner) ? inner : numbered(inner),
         clean(of, answered.has(key) ? key : inner),
       ]),
     );

@@ -1,143 +1,185 @@
 import { textRemover } from "../catalog/record-decision.ts";
 import type { Call } from "../model/call.ts";
-import { newLedger } from "../model/ledger.ts";
-import { openSpan, newTrace, type Span } from "../model/trace.ts";
-import { KeptText, type KeptJson } from "../store/store.ts";
+import type { ErrorCode } from "../model/errors.ts";
+import { newLedger, type Leg } from "../model/ledger.ts";
+import { newTrace, openSpan, type Span, type SpanStatus } from "../model/trace.ts";
+import type { KeptJson } from "../store/store.ts";
 import { extensionOf } from "./extension.ts";
 import { wireUsage } from "./openai/usage.ts";
 
-type Json = Record<string, unknown>;
 type Told = Pick<Call, "id" | "identity" | "ledger" | "trace">;
 
-function tell({ id, identity, ledger, trace }: Told, outcome: Json): Json {
-  const usage = ledger.usage();
-  return {
-    ...outcome,
-    model: identity.model,
-    ...(usage ? { usage: wireUsage(usage) } : {}),
-    ...extensionOf({ id, ledger, trace }, "full"),
-  };
+interface Ended {
+  readonly status: number;
+  readonly stream: boolean;
+  readonly error?: unknown;
 }
+
+/** A span that is packed begins with a number of these bits, and in those above them the number of its children. */
+const LEAF = 1;
+const ESTIMATED = 2;
+const RARE = 4;
+const STATUS_SHIFT = 3;
+const CHILDREN_SHIFT = 5;
+const statuses: readonly SpanStatus[] = ["running", "ok", "failed", "lost"];
+
+/** What most spans have nothing of. */
+interface Rare {
+  readonly cut: boolean | undefined;
+  readonly error: { readonly code: ErrorCode; readonly message: string } | undefined;
+  /** As JSON. */
+  readonly decision: string | undefined;
+}
+
+/** A reference or a small integer. */
+const SLOT_BYTES = 8;
+/** A leg with its usage, and the record itself. */
+const LEG_BYTES = 150;
+const OWN_BYTES = 200;
 
 /** Tenths of a millisecond since the start, as a small integer: a float would be one more object to keep. */
 function tenths(ms: number | undefined, startMs: number): number {
   return ms === undefined ? -1 : Math.round((ms - startMs) * 10);
 }
 
-/**
- * A request that one leg answered, the common case, as a handful of small values. Thousands of whole traces would cost the garbage collector
- * more than all the rest of a plain request.
- */
-class PlainRecord implements KeptJson {
-  readonly #id: string;
-  readonly #model: string;
-  readonly #kinds: readonly [outer: string | undefined, node: string | undefined];
-  readonly #label: string;
-  readonly #leg: Call["ledger"]["legs"][number];
-  readonly #status: number;
-  readonly #stream: boolean;
-  readonly #startMs: number;
-  readonly #firstMs: number;
-  readonly #endMs: number;
-  readonly #totalMs: number;
+type Clean = (decision: NonNullable<Span["decision"]>) => NonNullable<Span["decision"]>;
 
-  constructor(
-    told: Told,
-    spans: { readonly outer: Span; readonly leaf: Span },
-    outcome: { readonly status: number; readonly stream: boolean },
-  ) {
-    const { startMs, endMs } = told.trace.root;
-    const { outer, leaf } = spans;
-    const [leg] = told.ledger.legs;
-    if (!leg) throw new Error("a plain request has one leg");
-    this.#id = told.id;
-    this.#model = told.identity.model;
-    this.#kinds = outer === leaf ? leafOnly : retried(outer.node);
-    this.#label = outer.label;
-    this.#leg = leg;
-    this.#status = outcome.status;
-    this.#stream = outcome.stream;
-    this.#startMs = tenths(leaf.startMs, startMs);
-    this.#firstMs = tenths(leaf.firstMs, startMs);
-    this.#endMs = tenths(leaf.endMs, startMs);
-    this.#totalMs = tenths(endMs, startMs);
+/**
+ * A trace as one flat list, without what was said in it: for each span its bits, label, three times, on leaves the upstream and what it cost, on
+ * others the node and its kind, then what is rare, then its children. Numbers are small and texts are those of the config, so nothing is made but the
+ * list: thousands of traces as they are would cost the garbage collector more than all the rest of a request.
+ */
+class Packing {
+  readonly slots: unknown[] = [];
+  /** Of the texts that it alone holds. */
+  textBytes = 0;
+  readonly #clean: Clean;
+  readonly #startMs: number;
+
+  constructor(root: Span) {
+    this.#clean = textRemover(root);
+    this.#startMs = root.startMs;
+    for (const child of root.children) this.#pack(child);
   }
 
-  /** About what its fields hold. */
-  get size(): number {
-    return 300;
+  #rare({ cut, error, decision }: Span): Rare | undefined {
+    if (cut === undefined && error === undefined && decision === undefined) return undefined;
+    const rare = { cut, error, decision: decision && JSON.stringify(this.#clean(decision)) };
+    this.textBytes += 2 * ((rare.decision?.length ?? 0) + (error?.message.length ?? 0));
+    return rare;
+  }
+
+  #pack(span: Span): void {
+    const { slots } = this;
+    const { label, node, kind, upstream, status, usage, usd, estimated, children } = span;
+    const startMs = this.#startMs;
+    const rare = this.#rare(span);
+    const isLeaf = upstream !== undefined;
+    const bits = (isLeaf ? LEAF : 0) | (estimated === true ? ESTIMATED : 0) | (rare ? RARE : 0);
+    const head = bits | (statuses.indexOf(status) << STATUS_SHIFT) | (children.length << CHILDREN_SHIFT);
+    slots.push(head, label, tenths(span.startMs, startMs), tenths(span.firstMs, startMs), tenths(span.endMs, startMs));
+    if (isLeaf) slots.push(upstream, usage, usd);
+    else slots.push(node, kind);
+    if (rare) slots.push(rare);
+    for (const child of children) this.#pack(child);
+  }
+}
+
+/** Opens the spans of a list below `parent`. */
+class Unpacking {
+  readonly #slots: readonly unknown[];
+  #at = 0;
+
+  constructor(slots: readonly unknown[]) {
+    this.#slots = slots;
+  }
+
+  open(parent: Span): void {
+    while (this.#at < this.#slots.length) this.#span(parent);
+  }
+
+  #next<T>(): T {
+    this.#at += 1;
+    return this.#slots[this.#at - 1] as T;
+  }
+
+  #span(parent: Span): void {
+    const head = this.#next<number>();
+    const label = this.#next<string>();
+    const span = openSpan(parent, label, this.#next<number>() / 10);
+    const [first, end] = [this.#next<number>(), this.#next<number>()];
+    if (first >= 0) span.firstMs = first / 10;
+    if (end >= 0) span.endMs = end / 10;
+    span.status = statuses[(head >> STATUS_SHIFT) & 3] ?? "lost";
+    if ((head & LEAF) === 0) this.#tell(span, { node: this.#next(), kind: this.#next() });
+    else {
+      const upstream = this.#next<string>();
+      const estimated = (head & ESTIMATED) !== 0;
+      this.#tell(span, { node: upstream, kind: "leaf", upstream, usage: this.#next(), usd: this.#next(), estimated });
+    }
+    if ((head & RARE) !== 0) {
+      const { cut, error, decision } = this.#next<Rare>();
+      this.#tell(span, { cut, error, decision: decision === undefined ? undefined : JSON.parse(decision) });
+    }
+    for (let child = 0; child < head >> CHILDREN_SHIFT; child += 1) this.#span(span);
+  }
+
+  #tell(span: Span, known: { readonly [Field in keyof Span]?: unknown }): void {
+    for (const [name, value] of Object.entries(known)) if (value !== undefined) Object.assign(span, { [name]: value });
+  }
+}
+
+const none: readonly string[] = [];
+
+/** What may be asked about a request: its JSON is made when somebody does. */
+class RequestBody implements KeptJson {
+  readonly size: number;
+  readonly #id: string;
+  readonly #model: string;
+  readonly #legs: readonly Leg[];
+  readonly #slots: readonly unknown[];
+  readonly #endTenths: number;
+  readonly #degraded: readonly string[];
+  readonly #warnings: readonly string[];
+  readonly #ended: Ended;
+
+  constructor({ id, identity, ledger, trace }: Told, ended: Ended) {
+    const { slots, textBytes } = new Packing(trace.root);
+    const { degraded, warnings } = trace;
+    this.#id = id;
+    this.#model = identity.model;
+    // Copies have no room to grow in, and nothing is kept of what is empty.
+    this.#legs = ledger.legs.slice();
+    this.#slots = slots.slice();
+    this.#endTenths = tenths(trace.root.endMs, trace.root.startMs);
+    this.#degraded = degraded.length > 0 ? degraded : none;
+    this.#warnings = warnings.length > 0 ? warnings : none;
+    this.#ended = ended;
+    let texts = textBytes;
+    for (const text of degraded) texts += 2 * text.length;
+    for (const text of warnings) texts += 2 * text.length;
+    this.size = OWN_BYTES + SLOT_BYTES * slots.length + LEG_BYTES * ledger.legs.length + texts;
   }
 
   json(): string {
     const trace = newTrace(0, false);
-    const [kind, node] = this.#kinds;
-    trace.root.endMs = this.#totalMs / 10;
-    const startMs = this.#startMs / 10;
-    let span = openSpan(trace.root, this.#label, startMs);
-    const endMs = this.#endMs / 10;
-    if (kind !== undefined) {
-      Object.assign(span, { kind, node, status: "ok", firstMs: this.#firstMs / 10, endMs });
-      span = openSpan(span, "attempt 1", startMs);
-    }
-    const { upstream, usage, usd, estimated } = this.#leg;
-    Object.assign(span, {
-      kind: "leaf",
-      node: upstream,
-      upstream,
-      status: "ok",
-      firstMs: this.#firstMs / 10,
-      endMs,
-      usage,
-      usd,
-      estimated,
-    });
+    trace.root.endMs = Math.max(0, this.#endTenths) / 10;
+    new Unpacking(this.#slots).open(trace.root);
+    trace.degraded.push(...this.#degraded);
+    trace.warnings.push(...this.#warnings);
     const ledger = newLedger();
-    ledger.add(this.#leg);
-    const identity = { id: "", model: this.#model, created: 0 };
-    return JSON.stringify(tell({ id: this.#id, identity, ledger, trace }, { status: this.#status, stream: this.#stream }));
+    for (const leg of this.#legs) ledger.add(leg);
+    const usage = ledger.usage();
+    return JSON.stringify({
+      ...this.#ended,
+      model: this.#model,
+      ...(usage ? { usage: wireUsage(usage) } : {}),
+      ...extensionOf({ id: this.#id, ledger, trace }, "full"),
+    });
   }
 }
 
-const leafOnly = [undefined, undefined] as const;
-const retriedKinds = new Map<string | undefined, readonly ["retry", string | undefined]>();
-
-/** One shared pair per leaf. Bounded by the leaves that exist. */
-function retried(node: string | undefined): readonly ["retry", string | undefined] {
-  let kinds = retriedKinds.get(node);
-  if (!kinds) {
-    if (retriedKinds.size > 1000) retriedKinds.clear();
-    kinds = ["retry", node];
-    retriedKinds.set(node, kinds);
-  }
-  return kinds;
-}
-
-/** The two spans of a request that one leg answered at the first attempt; undefined for any other. */
-function plainSpans({ trace, ledger }: Told): { readonly outer: Span; readonly leaf: Span } | undefined {
-  const [outer] = trace.root.children;
-  const isPlain =
-    outer && trace.root.children.length === 1 && ledger.legs.length === 1 && trace.degraded.length + trace.warnings.length === 0;
-  if (!isPlain || outer.decision || outer.status !== "ok" || outer.text !== undefined) return undefined;
-  if (outer.upstream !== undefined) return { outer, leaf: outer };
-  const [leaf] = outer.children;
-  return outer.kind === "retry" && outer.children.length === 1 && leaf?.upstream !== undefined && leaf.status === "ok"
-    ? { outer, leaf }
-    : undefined;
-}
-
-/** Leaves nothing in a span that was said. In place: the request is over, and nobody else reads its trace. */
-function forgetTexts(span: Span, withoutTexts: (decision: NonNullable<Span["decision"]>) => NonNullable<Span["decision"]>): void {
-  if (span.text !== undefined) delete span.text;
-  if (span.calls !== undefined) delete span.calls;
-  if (span.decision) span.decision = withoutTexts(span.decision);
-  for (const child of span.children) forgetTexts(child, withoutTexts);
-}
-
-/** Keeps what may be asked about a request, and nothing else of it: no text of a message or an answer. Takes the texts out of its trace. */
-export function recordOf(call: Told, outcome: { readonly status: number; readonly stream: boolean; readonly error?: unknown }): KeptJson {
-  const spans = outcome.error === undefined ? plainSpans(call) : undefined;
-  if (spans) return new PlainRecord(call, spans, outcome);
-  forgetTexts(call.trace.root, textRemover(call.trace.root));
-  // As text at once: the trace of a panel is many small objects, and text is a quarter of them.
-  return new KeptText(JSON.stringify(tell(call, { ...outcome })));
+/** Keeps what may be asked about a request, and nothing else of it: no text of a message or an answer. */
+export function recordOf(call: Told, ended: Ended): KeptJson {
+  return new RequestBody(call, ended);
 }

@@ -29,7 +29,7 @@ export function closingQuote(text: string, at: number): number {
 }
 
 /** True when `literal`, latin1 text from a quote to its closing quote, is a JSON string: no control characters, only legal escapes. */
-export function isLegalString(literal: string): boolean {
+function isLegalString(literal: string): boolean {
   try {
     JSON.parse(literal);
     return true;
@@ -48,7 +48,8 @@ export function decodeKey(raw: string): string {
   return raw.includes("\\") ? (JSON.parse(`"${raw}"`) as string) : raw;
 }
 
-function skipSpace(text: string, at: number): number {
+/** The first place from `at` on that is no white space. */
+export function skipSpace(text: string, at: number): number {
   let i = at;
   while (text.charCodeAt(i) <= 32) i += 1;
   return i;

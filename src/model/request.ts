@@ -1,5 +1,5 @@
 import { isAscii } from "node:buffer";
-import { decodeKey, scanJsonObject, type JsonScan } from "./json-scan.ts";
+import { decodeKey, scanJsonObject, skipSpace, type JsonScan } from "./json-scan.ts";
 import { latin1Json, latin1Quoted } from "./latin1.ts";
 
 /** A message in the wire's own shape: members get the client's list unchanged, so nothing here is re-modelled. */
@@ -118,36 +118,42 @@ export function ownRequest(body: ChatBody): ChatRequest {
   return chatRequest(body, readSource(Buffer.from(JSON.stringify(body))).source);
 }
 
-/** Members joined anew, for when one leaves: white space between members is lost, nothing inside them is. */
-function rejoined(source: Source, edits: Readonly<Record<string, unknown>>): string {
-  const members: string[] = [];
-  for (const [key, [from, value, to]] of source.scan.spans) {
-    if (!Object.hasOwn(edits, key)) members.push(source.text.slice(from, to));
-    else if (edits[key] !== undefined) members.push(source.text.slice(from, value) + latin1Json(edits[key]));
-  }
-  for (const [key, value] of Object.entries(edits)) {
-    if (value !== undefined && !source.scan.spans.has(key)) members.push(`${latin1Json(key)}:${latin1Json(value)}`);
-  }
-  return `{${members.join(",")}}`;
+/** Where the next member begins behind a value that ends at `end`; the place of the closing brace when there is none. */
+function nextMember(text: string, end: number): number {
+  const after = skipSpace(text, end);
+  return text[after] === "," ? skipSpace(text, after + 1) : after;
 }
 
-/** The client's text with values replaced in place and new members in front; the rest stays as it was to the byte. */
+/** The client's text with values replaced in place, members left out, and new members in front; the rest stays as it was to the byte. */
 function spliced(source: Source, edits: Readonly<Record<string, unknown>>): string {
   const { text, scan } = source;
   const open = text.indexOf("{") + 1;
   let out = text.slice(0, open);
-  const added: string[] = [];
+  let members = 0;
   for (const key in edits) {
-    if (edits[key] !== undefined && !scan.spans.has(key)) added.push(`${latin1Json(key)}:${latin1Json(edits[key])}`);
+    if (edits[key] === undefined || scan.spans.has(key)) continue;
+    out += `${members > 0 ? "," : ""}${latin1Json(key)}:${latin1Json(edits[key])}`;
+    members += 1;
   }
-  if (added.length > 0) out += added.join(",") + (scan.keys > 0 ? "," : "");
+  if (members > 0 && scan.keys > 0) out += ",";
   let at = open;
-  for (const [key, [, from, to]] of scan.spans) {
-    if (!Object.hasOwn(edits, key)) continue;
-    out += text.slice(at, from) + latin1Json(edits[key]);
+  for (const [key, [from, value, to]] of scan.spans) {
+    if (!Object.hasOwn(edits, key)) {
+      members += 1;
+      continue;
+    }
+    if (edits[key] === undefined) {
+      out += text.slice(at, from);
+      at = nextMember(text, to);
+      continue;
+    }
+    out += text.slice(at, value) + latin1Json(edits[key]);
+    members += 1;
     at = to;
   }
-  return out + text.slice(at);
+  const rest = text.slice(at);
+  // The last member was left out: its comma stands before it.
+  return rest.startsWith("}") ? `${members > 0 ? out.replace(/,\s*$/, "") : out.replace(/\s*$/, "")}${rest}` : out + rest;
 }
 
 /** The client's own bytes for another model: all that most requests need. */
@@ -175,7 +181,5 @@ export function isUntouched({ edits, source }: ChatRequest): boolean {
 export function requestBytes(request: ChatRequest, extra: Readonly<Record<string, unknown>>): Buffer {
   const { source } = request;
   const edits = request.edits === untouched ? extra : { ...request.edits, ...extra };
-  let removes = false;
-  for (const key in edits) if (edits[key] === undefined && source.scan.spans.has(key)) removes = true;
-  return Buffer.from(removes ? rejoined(source, edits) : spliced(source, edits), "latin1");
+  return Buffer.from(spliced(source, edits), "latin1");
 }

@@ -10,10 +10,11 @@ import { openScope, type Scope } from "../model/scope.ts";
 import { wholeDelivery } from "./flush.ts";
 import { deriveSeed, seedOf } from "./seed.ts";
 
-/** The request of one run: run 0 keeps the client's seed, so that it is the answer which `n: 1` would have got. */
-function requestOf(request: ChatRequest, run: number): ChatRequest {
+/** The requests of the runs: run 0 keeps the client's seed, so that it is the answer which `n: 1` would have got. Without a seed all are one. */
+function requestsOf(request: ChatRequest): (run: number) => ChatRequest {
+  const single = change(request, { n: undefined });
   const seed = seedOf(request);
-  return change(request, { n: undefined, ...(seed === undefined || run === 0 ? {} : { seed: deriveSeed(seed, "choice", run) }) });
+  return (run) => (seed === undefined || run === 0 ? single : change(single, { seed: deriveSeed(seed, "choice", run) }));
 }
 
 /** A call for one run. Nobody observes a run as a node, so its span is closed here. */
@@ -76,7 +77,8 @@ export async function wholeTimes(inner: Model, n: number, request: ChatRequest, 
   const scope = openScope(call.signal);
   try {
     const runs = new Runs([scope]);
-    const legs = Array.from({ length: n }, (_, run) => runs.start(inner, requestOf(request, run), enterRun(call, run, scope.signal)));
+    const requestOf = requestsOf(request);
+    const legs = Array.from({ length: n }, (_, run) => runs.start(inner, requestOf(run), enterRun(call, run, scope.signal)));
     const results = await Promise.all(legs);
     throwIfAborted(call.signal);
     runs.throwIfFailed();
@@ -110,8 +112,9 @@ async function* streamed(inner: Model, n: number, request: ChatRequest, call: Ca
   let shown = false;
   const runs = new Runs([others, { abort: (reason) => (shown ? undefined : first.abort(reason)) }]);
   const run = enterRun(call, 0, first.signal);
-  const opened = open(inner, requestOf(request, 0), run);
-  const legs = Array.from({ length: n - 1 }, (_, i) => runs.start(inner, requestOf(request, i + 1), enterRun(call, i + 1, others.signal)));
+  const requestOf = requestsOf(request);
+  const opened = open(inner, requestOf(0), run);
+  const legs = Array.from({ length: n - 1 }, (_, i) => runs.start(inner, requestOf(i + 1), enterRun(call, i + 1, others.signal)));
   try {
     const opening = await opened;
     if (opening.ok && !runs.failed) {

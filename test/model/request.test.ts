@@ -80,7 +80,7 @@ describe("requestBytes", () => {
   test("replaces in place, adds in front, and keeps white space and digits", () => {
     const text = '{ "seed": 12345678901234567890,\n  "model": "smart" }';
     expect(written(text, { model: "gpt-5", n: 2 })).toBe('{"n":2, "seed": 12345678901234567890,\n  "model": "gpt-5" }');
-    expect(written(text, { model: undefined })).toBe('{"seed": 12345678901234567890}');
+    expect(written(text, { model: undefined })).toBe('{ "seed": 12345678901234567890}');
     expect(written("{ }", { n: 2 })).toBe('{"n":2 }');
   });
 

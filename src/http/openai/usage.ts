@@ -1,7 +1,13 @@
 import type { Usage } from "../../model/usage.ts";
 
-function known(fields: Readonly<Record<string, number | undefined>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(fields).filter((entry): entry is [string, number] => entry[1] !== undefined));
+/** The details that are told; undefined where none is. */
+function known(fields: Readonly<Record<string, number | undefined>>): Record<string, number> | undefined {
+  let told: Record<string, number> | undefined;
+  for (const name in fields) {
+    const tokens = fields[name];
+    if (tokens !== undefined) (told ??= {})[name] = tokens;
+  }
+  return told;
 }
 
 /** Usage as the OpenAI API writes it. */
@@ -17,11 +23,12 @@ export function wireUsage(usage: Usage): Record<string, unknown> {
     accepted_prediction_tokens: usage.acceptedPredictionTokens,
     rejected_prediction_tokens: usage.rejectedPredictionTokens,
   });
-  return {
+  const wire: Record<string, unknown> = {
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,
     total_tokens: usage.promptTokens + usage.completionTokens,
-    ...(Object.keys(prompt).length > 0 ? { prompt_tokens_details: prompt } : {}),
-    ...(Object.keys(completion).length > 0 ? { completion_tokens_details: completion } : {}),
   };
+  if (prompt) wire["prompt_tokens_details"] = prompt;
+  if (completion) wire["completion_tokens_details"] = completion;
+  return wire;
 }

@@ -80,19 +80,31 @@ function canonicalChoice(choice: Draft, position: number, context: AnswerContext
   return odd || reason !== said;
 }
 
+/** The fields beside the standard ones; undefined where there are none. */
+function extraOf(fields: Draft, standard: ReadonlySet<string>): Record<string, unknown> | undefined {
+  let extra: Record<string, unknown> | undefined;
+  for (const key of Object.keys(fields)) {
+    if (standard.has(key)) continue;
+    extra ??= {};
+    // Not by assignment: a server may call a field `__proto__`.
+    Object.defineProperty(extra, key, { value: fields[key], enumerable: true, configurable: true, writable: true });
+  }
+  return extra;
+}
+
 function toChoice(choice: Draft): Choice {
-  const extra = Object.fromEntries(Object.entries(choice).filter(([key]) => !standardChoice.has(key)));
+  const extra = extraOf(choice, standardChoice);
   return {
     index: choice["index"] as number,
     message: choice["message"] as AssistantMessage,
     finishReason: finishReason(choice["finish_reason"]),
     logprobs: (choice["logprobs"] as Logprobs | null | undefined) ?? null,
-    ...(Object.keys(extra).length > 0 ? { extra } : {}),
+    ...(extra && { extra }),
   };
 }
 
 function toCompletion(body: Draft, bytes: Buffer | undefined): Completion {
-  const extra = Object.fromEntries(Object.entries(body).filter(([key]) => !standardTop.has(key)));
+  const extra = extraOf(body, standardTop);
   const usage = readUsage(body["usage"]);
   return {
     ...(typeof body["id"] === "string" ? { id: body["id"] } : {}),
@@ -100,7 +112,7 @@ function toCompletion(body: Draft, bytes: Buffer | undefined): Completion {
     ...(typeof body["created"] === "number" ? { created: body["created"] } : {}),
     choices: (body["choices"] as Draft[]).map(toChoice),
     ...(usage ? { usage } : {}),
-    ...(Object.keys(extra).length > 0 ? { extra } : {}),
+    ...(extra && { extra }),
     ...(bytes ? { bytes } : {}),
   };
 }
@@ -188,7 +200,7 @@ class UnreadCompletion implements Completion {
   }
 
   #parsed(): Completion {
-    this.#read ??= toCompletion(JSON.parse(this.bytes.toString("utf8")) as Draft, this.bytes);
+    this.#read ??= toCompletion(JSON.parse(isAscii(this.bytes) ? this.latin1 : this.bytes.toString("utf8")) as Draft, this.bytes);
     return this.#read;
   }
 
