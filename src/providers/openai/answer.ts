@@ -1,7 +1,7 @@
 import { isAscii, isUtf8 } from "node:buffer";
 import type { AssistantMessage, Choice, Completion, Logprobs } from "../../model/completion.ts";
 import { GatewayError } from "../../model/errors.ts";
-import { closingQuote, isLegalContent } from "../../model/json-scan.ts";
+import { hasControl, legalEnd } from "../../model/json-scan.ts";
 import { inbandError } from "./errors.ts";
 import { canonicalText, finishReason, isDraft, type Draft } from "./message.ts";
 import { canonicalUsage, readUsage } from "./usage.ts";
@@ -165,13 +165,14 @@ function parsedObject(text: string): Draft | undefined {
  * The common answer, recognised without parsing its choices: one of plain text in the compact form, usage right after it. Its only long part is
  * a JSON string, which is jumped over. Returns its usage; undefined sends the answer the long way.
  */
-function unreadUsage(text: string): Completion["usage"] {
+function unreadUsage(text: string, bytes: Buffer): Completion["usage"] {
   const at = text.indexOf(shortest);
   if (at < 0 || at > 300) return undefined;
   const head = text.slice(0, at);
   if (!plainHead.test(head) || !head.includes('"object":"chat.completion",') || !/"created":\d/.test(head)) return undefined;
-  const end = closingQuote(text, at + shortest.length);
-  if (end < 0 || text.length - end > 2000 || !isLegalContent(text.slice(at + shortest.length, end))) return undefined;
+  const start = at + shortest.length;
+  const end = legalEnd(text, start);
+  if (end < 0 || text.length - end > 2000 || hasControl(bytes, start, end)) return undefined;
   const rest = text.slice(end);
   const found = plainEnd.exec(rest);
   const counted = found && plainUsage.exec(rest.slice(found[0].length));
@@ -229,7 +230,7 @@ class UnreadCompletion implements Completion {
 export function readAnswer(bytes: Buffer, context: AnswerContext): Completion {
   const valid = isUtf8(bytes);
   const latin1 = bytes.toString("latin1");
-  const usage = valid ? unreadUsage(latin1) : undefined;
+  const usage = valid ? unreadUsage(latin1, bytes) : undefined;
   if (usage) {
     answerPaths.unread += 1;
     return new UnreadCompletion(bytes, latin1, usage);
