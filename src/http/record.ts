@@ -98,27 +98,27 @@ class Unpacking {
     while (this.#at < this.#slots.length) this.#span(parent);
   }
 
-  #next<T>(): T {
+  #next(): unknown {
     this.#at += 1;
-    return this.#slots[this.#at - 1] as T;
+    return this.#slots[this.#at - 1];
   }
 
   #span(parent: Span): void {
-    const head = this.#next<number>();
-    const label = this.#next<string>();
-    const span = openSpan(parent, label, this.#next<number>() / 10);
-    const [first, end] = [this.#next<number>(), this.#next<number>()];
+    const head = this.#next() as number;
+    const label = this.#next() as string;
+    const span = openSpan(parent, label, (this.#next() as number) / 10);
+    const [first, end] = [this.#next() as number, this.#next() as number];
     if (first >= 0) span.firstMs = first / 10;
     if (end >= 0) span.endMs = end / 10;
     span.status = statuses[(head >> STATUS_SHIFT) & 3] ?? "lost";
     if ((head & LEAF) === 0) this.#tell(span, { node: this.#next(), kind: this.#next() });
     else {
-      const upstream = this.#next<string>();
+      const upstream = this.#next() as string;
       const estimated = (head & ESTIMATED) !== 0;
       this.#tell(span, { node: upstream, kind: "leaf", upstream, usage: this.#next(), usd: this.#next(), estimated });
     }
     if ((head & RARE) !== 0) {
-      const { cut, error, decision } = this.#next<Rare>();
+      const { cut, error, decision } = this.#next() as Rare;
       this.#tell(span, { cut, error, decision: decision === undefined ? undefined : JSON.parse(decision) });
     }
     for (let child = 0; child < head >> CHILDREN_SHIFT; child += 1) this.#span(span);
