@@ -124,6 +124,12 @@ function nextMember(text: string, end: number): number {
   return text[after] === "," ? skipSpace(text, after + 1) : after;
 }
 
+/** Text without the comma and the white space that stood before a last member. */
+function withoutComma(text: string): string {
+  const end = text.trimEnd();
+  return end.endsWith(",") ? end.slice(0, -1) : end;
+}
+
 /** The client's text with values replaced in place, members left out, and new members in front; the rest stays as it was to the byte. */
 function spliced(source: Source, edits: Readonly<Record<string, unknown>>): string {
   const { text, scan } = source;
@@ -137,23 +143,21 @@ function spliced(source: Source, edits: Readonly<Record<string, unknown>>): stri
   }
   if (members > 0 && scan.keys > 0) out += ",";
   let at = open;
+  let leftLast = false;
   for (const [key, [from, value, to]] of scan.spans) {
-    if (!Object.hasOwn(edits, key)) {
-      members += 1;
+    leftLast = false;
+    if (!Object.hasOwn(edits, key)) continue;
+    if (edits[key] !== undefined) {
+      out += text.slice(at, value) + latin1Json(edits[key]);
+      at = to;
       continue;
     }
-    if (edits[key] === undefined) {
-      out += text.slice(at, from);
-      at = nextMember(text, to);
-      continue;
-    }
-    out += text.slice(at, value) + latin1Json(edits[key]);
-    members += 1;
-    at = to;
+    out += text.slice(at, from);
+    at = nextMember(text, to);
+    leftLast = true;
   }
   const rest = text.slice(at);
-  // The last member was left out: its comma stands before it.
-  return rest.startsWith("}") ? `${members > 0 ? out.replace(/,\s*$/, "") : out.replace(/\s*$/, "")}${rest}` : out + rest;
+  return (leftLast ? withoutComma(out) : out) + rest;
 }
 
 /** The client's own bytes for another model: all that most requests need. */

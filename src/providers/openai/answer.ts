@@ -86,8 +86,9 @@ function extraOf(fields: Draft, standard: ReadonlySet<string>): Record<string, u
   for (const key of Object.keys(fields)) {
     if (standard.has(key)) continue;
     extra ??= {};
-    // Not by assignment: a server may call a field `__proto__`.
-    Object.defineProperty(extra, key, { value: fields[key], enumerable: true, configurable: true, writable: true });
+    if (key !== "__proto__") extra[key] = fields[key];
+    // A server may call a field so; by assignment it would be no field.
+    else Object.defineProperty(extra, key, { value: fields[key], enumerable: true, configurable: true, writable: true });
   }
   return extra;
 }
