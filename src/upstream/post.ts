@@ -127,16 +127,17 @@ export class Exchange implements Dispatcher.DispatchHandler, Leg {
   }
 
   /** All that came since the last read; undefined at the end. Throws a GatewayError when the answer was cut. */
-  async read(): Promise<Buffer | undefined> {
+  read(): Promise<Buffer | undefined> {
     this.#timers.back();
-    while (this.#chunks.length === 0) {
-      if (this.#error) throw this.#error;
-      if (this.#ended) return undefined;
-      await this.#more();
-    }
-    const chunks = this.#take();
-    if (this.#controller?.paused) this.#controller.resume();
-    return chunks;
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (this.#chunks.length > 0) resolve(this.#taken());
+        else if (this.#error) reject(this.#error);
+        else if (this.#ended) resolve(undefined);
+        else this.#wake = look;
+      };
+      look();
+    });
   }
 
   /** The leg saw a sign of life: the first token, or any later one. */
@@ -255,10 +256,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Leg {
     this.#notify();
   }
 
-  #more(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
+  #taken(): Buffer {
+    const chunks = this.#take();
+    if (this.#controller?.paused) this.#controller.resume();
+    return chunks;
   }
 
   #take(): Buffer {

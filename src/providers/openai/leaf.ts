@@ -4,6 +4,7 @@ import { newFold } from "../../model/collect.ts";
 import type { Completion } from "../../model/completion.ts";
 import { GatewayError, toGatewayError, type ErrorCode } from "../../model/errors.ts";
 import { batch, CONTENT, Flag, type BatchEvent, type FinishEvent, type ModelEvent } from "../../model/events.ts";
+import { handOver, only } from "../../model/hand-over.ts";
 import type { Model } from "../../model/model.ts";
 import type { ChatRequest } from "../../model/request.ts";
 import type { Pools } from "../../upstream/pools.ts";
@@ -58,41 +59,33 @@ export class OpenAiLeaf implements Model {
     this.#options = options;
   }
 
-  async *stream(request: ChatRequest, call: Call): AsyncGenerator<ModelEvent> {
-    if (call.delivery !== "stream") {
-      yield await this.whole(request, call);
-      return;
-    }
+  stream(request: ChatRequest, call: Call): AsyncIterable<ModelEvent> {
+    return handOver(() => (call.delivery === "stream" ? this.#streamed(request, call) : this.whole(request, call).then(only)));
+  }
+
+  /** Asks, and gives what reads the answer once its head has come. */
+  async #streamed(request: ChatRequest, call: Call): Promise<AsyncIterable<ModelEvent>> {
     const { exchange, wantsUsage } = this.#ask(request, call);
-    // What reads a stream that has not ended yet.
-    let cut: ChunkReader | undefined;
+    let isRead = false;
     try {
       const head = await exchange.head();
       await this.#accept(head, exchange, call);
       if (isEventStream(head)) {
-        const reader = (cut = this.#reader(request, call, wantsUsage));
-        const batches = new Batches(exchange, reader, this.name);
-        let started = false;
-        for (let found = await batches.next(); found; found = await batches.next()) {
-          if (!started) {
-            started = true;
-            yield { type: "start", ...reader.reply };
-          }
-          yield found;
-        }
-        cut = undefined;
-        const { usage, usageBytes: bytes } = reader;
-        yield { type: "finish", ...(usage && { usage }), ...(bytes !== undefined && { bytes }) };
-      } else {
-        // The upstream answered a stream request with plain JSON.
-        const { choices, usage } = await this.#completion(exchange, call);
-        yield batch(choices.flatMap((choice) => deltasOf(choice, choice.index)));
-        yield usage ? { type: "finish", usage } : { type: "finish" };
+        isRead = true;
+        const reader = this.#reader(request, call, wantsUsage);
+        const close = (cut: ChunkReader | undefined): void => this.#close(exchange, call, cut);
+        return new Told(new Batches(exchange, reader, this.name), { reader, signal: call.signal, close });
       }
+      // The upstream answered a stream request with plain JSON.
+      const { choices, usage } = await this.#completion(exchange, call);
+      return both(
+        batch(choices.flatMap((choice) => deltasOf(choice, choice.index))),
+        usage ? { type: "finish", usage } : { type: "finish" },
+      );
     } catch (thrown) {
       throw toGatewayError(thrown, call.signal);
     } finally {
-      this.#close(exchange, call, cut);
+      if (!isRead) this.#close(exchange, call, undefined);
     }
   }
 
@@ -215,6 +208,75 @@ function noteCut(call: Call, reader: ChunkReader): void {
   else if (reader.contentChunks > 0) span.usage = { promptTokens: 0, completionTokens: reader.contentChunks };
 }
 
+async function* both(one: ModelEvent, other: ModelEvent): AsyncGenerator<ModelEvent> {
+  yield one;
+  yield other;
+}
+
+interface Telling {
+  readonly reader: ChunkReader;
+  readonly signal: AbortSignal;
+  /** Called once, when the stream has ended or nobody reads on; with its reader where it had not ended. */
+  close(cut: ChunkReader | undefined): void;
+}
+
+const over = { done: true, value: undefined } as const;
+
+/** An event stream as events: `start` before the first batch, `finish` behind the last. Written by hand: a generator takes three turns of the queue for each. */
+class Told implements AsyncIterableIterator<ModelEvent, undefined> {
+  readonly #batches: Batches;
+  readonly #telling: Telling;
+  #first: BatchEvent | undefined;
+  #begun = false;
+  #closed = false;
+
+  constructor(batches: Batches, telling: Telling) {
+    this.#batches = batches;
+    this.#telling = telling;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<ModelEvent, undefined>> {
+    if (this.#closed) return Promise.resolve(over);
+    const value = this.#first;
+    if (!value) return this.#batches.next().then(this.#came, this.#failed);
+    this.#first = undefined;
+    return Promise.resolve({ done: false, value });
+  }
+
+  return(): Promise<IteratorResult<ModelEvent, undefined>> {
+    this.#close(this.#telling.reader);
+    return Promise.resolve(over);
+  }
+
+  readonly #came = (found: BatchEvent | undefined): IteratorResult<ModelEvent, undefined> => {
+    const { reader } = this.#telling;
+    if (found && this.#begun) return { done: false, value: found };
+    if (found) {
+      this.#begun = true;
+      this.#first = found;
+      return { done: false, value: { type: "start", ...reader.reply } };
+    }
+    this.#close(undefined);
+    const { usage, usageBytes: bytes } = reader;
+    return { done: false, value: { type: "finish", ...(usage && { usage }), ...(bytes !== undefined && { bytes }) } };
+  };
+
+  readonly #failed = (thrown: unknown): never => {
+    this.#close(this.#telling.reader);
+    throw toGatewayError(thrown, this.#telling.signal);
+  };
+
+  #close(cut: ChunkReader | undefined): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#telling.close(cut);
+  }
+}
+
 /** What an event stream brings, read by read. */
 class Batches {
   readonly #exchange: Exchange;
@@ -229,34 +291,35 @@ class Batches {
     this.#events = new SseReader(upstream);
   }
 
-  /** What the next read brings for the client; undefined at the end. Throws a GatewayError. */
-  async next(): Promise<BatchEvent | undefined> {
+  /** What the next read brings for the client; undefined at the end. Rejects with a GatewayError. No async function: it is on the way of every chunk. */
+  next(): Promise<BatchEvent | undefined> {
     const reader = this.#reader;
-    if (reader.failed) throw reader.failed;
-    while (!this.#ended) {
-      let chunk: Buffer | undefined;
-      try {
-        if (!reader.done) chunk = await this.#exchange.read();
-      } catch (thrown) {
-        // An answer that has ended is whole, however its connection ends.
-        if (!reader.complete || !(thrown instanceof GatewayError) || !lost.has(thrown.code)) throw thrown;
-      }
-      if (!chunk) return this.#last();
-      this.#events.push(chunk.toString("latin1"));
-      const found = reader.read(this.#events);
-      if (reader.done) this.#exchange.finish();
-      if (found) {
-        // Heartbeats, comments and empty deltas are no sign of life, nor is a bare role that of a first token.
-        if ((found.flags & (this.#first ? CONTENT : LIFE)) !== 0) {
-          this.#first = false;
-          this.#exchange.alive();
-        }
-        return found;
-      }
-      if (reader.done) return this.#last();
-    }
-    return undefined;
+    if (reader.failed) return Promise.reject(reader.failed);
+    if (this.#ended) return Promise.resolve(undefined);
+    const reading = reader.done ? Promise.resolve(undefined) : this.#exchange.read();
+    return reading.then(this.#came, this.#lost);
   }
+
+  readonly #came = (chunk: Buffer | undefined): BatchEvent | undefined | Promise<BatchEvent | undefined> => {
+    if (!chunk) return this.#last();
+    const reader = this.#reader;
+    this.#events.push(chunk.toString("latin1"));
+    const found = reader.read(this.#events);
+    if (reader.done) this.#exchange.finish();
+    if (!found) return this.next();
+    // Heartbeats, comments and empty deltas are no sign of life, nor is a bare role that of a first token.
+    if ((found.flags & (this.#first ? CONTENT : LIFE)) !== 0) {
+      this.#first = false;
+      this.#exchange.alive();
+    }
+    return found;
+  };
+
+  readonly #lost = (thrown: unknown): BatchEvent | undefined => {
+    // An answer that has ended is whole, however its connection ends.
+    if (this.#reader.complete && thrown instanceof GatewayError && lost.has(thrown.code)) return this.#last();
+    throw thrown;
+  };
 
   /** What the end leaves to be said. */
   #last(): BatchEvent | undefined {
