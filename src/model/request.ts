@@ -35,8 +35,24 @@ export interface ChatBody {
 /** The bytes that a body was parsed from, with the place of each top-level value. */
 export interface Source {
   readonly buffer: Buffer;
+  /** The latin1 reading of the buffer. */
   readonly text: string;
   readonly scan: JsonScan;
+}
+
+/** Its text is read anew for who edits: kept, each waiting request would hold its body once more. */
+class BytesRead implements Source {
+  readonly buffer: Buffer;
+  readonly scan: JsonScan;
+
+  constructor(buffer: Buffer, scan: JsonScan) {
+    this.buffer = buffer;
+    this.scan = scan;
+  }
+
+  get text(): string {
+    return this.buffer.toString("latin1");
+  }
 }
 
 /** Names of what a request of another API brought along for leaves of that API. Servers that refuse what they do not know get none of it. */
@@ -85,11 +101,7 @@ export function readSource(buffer: Buffer): { readonly body: unknown; readonly s
   const text = buffer.toString("latin1");
   const ascii = isAscii(buffer);
   const body: unknown = JSON.parse(ascii ? text : buffer.toString("utf8"));
-  const source: Source = {
-    buffer,
-    text,
-    scan: ascii ? scanJsonObject(text) : scanJsonObject(text, decodeUtf8Key),
-  };
+  const source = new BytesRead(buffer, ascii ? scanJsonObject(text) : scanJsonObject(text, decodeUtf8Key));
   return { body: checkedBody(body, source), source };
 }
 

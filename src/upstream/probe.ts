@@ -1,5 +1,3 @@
-import { request } from "undici";
-
 const WAIT_MS = 200;
 const MAX_LIST = 1024 * 1024;
 
@@ -15,6 +13,8 @@ function idsOf(body: unknown): readonly string[] | undefined {
  */
 export async function probeModels(url: string): Promise<readonly string[] | undefined> {
   try {
+    // Only a gateway without a config asks.
+    const { request } = await import("undici");
     const signal = AbortSignal.timeout(WAIT_MS);
     const { statusCode, headers, body } = await request(url, { signal, headers: { accept: "application/json" } });
     const text = await body.text();
