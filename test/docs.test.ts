@@ -219,6 +219,7 @@ test("the image starts node as `npm start` does, with its flags", () => {
     "--min-semi-space-size=16",
     "--max-semi-space-size=32",
     "--no-allocation-site-pretenuring",
+    "--heap-growing-percent=300",
     "--no-parallel-scavenge",
     "--use-largepages=silent",
     "src/main.ts",

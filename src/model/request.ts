@@ -113,11 +113,17 @@ export function chatRequest(body: ChatBody, source: Source): ChatRequest {
   return { body, source, edits: untouched };
 }
 
+/** A copy without a field: an object from which one was deleted is slow for everybody who reads it later. */
+function without(body: Readonly<Record<string, unknown>>, field: string): Record<string, unknown> {
+  const { [field]: _, ...rest } = body;
+  return rest;
+}
+
 /** A copy with some top-level fields replaced; a field set to undefined is removed. The only way to alter a request. */
 export function change(request: ChatRequest, edits: Readonly<Record<string, unknown>>): ChatRequest {
-  const body: Record<string, unknown> = { ...request.body };
+  let body: Record<string, unknown> = { ...request.body };
   for (const [key, value] of Object.entries(edits)) {
-    if (value === undefined) delete body[key];
+    if (value === undefined) body = without(body, key);
     else body[key] = value;
   }
   const { source, foreign } = request;

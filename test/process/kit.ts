@@ -16,6 +16,7 @@ export const flags = [
   "--min-semi-space-size=16",
   "--max-semi-space-size=32",
   "--no-allocation-site-pretenuring",
+  "--heap-growing-percent=300",
   "--no-parallel-scavenge",
   "--use-largepages=silent",
 ];
