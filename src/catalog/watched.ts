@@ -66,12 +66,14 @@ class Watched implements AsyncIterableIterator<ModelEvent, undefined> {
       error = toGatewayError(thrown, this.#call.signal);
       throw error;
     } finally {
-      if (this.#inner && !this.#finished) this.#watcher.cut(error);
+      if (this.#inner) this.#cut(error);
     }
     return ended;
   }
 
   readonly #passed = (result: IteratorResult<ModelEvent>): Result | Promise<Result> => {
+    // Somebody left while it was awaited.
+    if (this.#over) return ended;
     if (result.done) {
       if (this.#finished) {
         this.#over = true;
@@ -105,8 +107,15 @@ class Watched implements AsyncIterableIterator<ModelEvent, undefined> {
   #failure(thrown: unknown): GatewayError {
     const error = toGatewayError(thrown, this.#call.signal);
     this.#over = true;
-    if (!this.#finished) this.#watcher.cut(error);
+    this.#cut(error);
     return error;
+  }
+
+  /** Once, also where somebody leaves while an event is awaited. */
+  #cut(error: GatewayError | undefined): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#watcher.cut(error);
   }
 }
 
@@ -136,8 +145,8 @@ export function watchWhole(watcher: Watcher, ask: NonNullable<Model["whole"]>, r
 function begun(watcher: Watcher, ask: NonNullable<Model["whole"]>, request: ChatRequest, call: Call): Promise<FinishEvent> {
   try {
     watcher.begin();
+    return ask(request, call);
   } catch (thrown) {
     return Promise.reject(thrown);
   }
-  return ask(request, call);
 }

@@ -40,8 +40,9 @@ function masked(key: string): string {
   return key.length < 12 ? "***" : `${key.slice(0, 3)}***${key.slice(-2)}`;
 }
 
-/** Headers that are remembered for one gateway: those of good keys, so few are ever met. */
+/** Headers that are remembered, and their length: those of good keys, so few are ever met. */
 const REMEMBERED = 1000;
+const LONGEST = 512;
 
 /** Finds who asks by what the `authorization` header says; on an `open` path that is anybody. Keys are looked up by their
  * hash, so that the time it takes tells nothing of a key. A header with a good key is remembered as it is: whoever sends it has that key. */
@@ -62,7 +63,7 @@ export function authenticator(keys: readonly Key[]): (authorization: string | un
     }
     const asker = askers.get(digest(key));
     if (!asker) throw new GatewayError("unauthenticated", `Incorrect API key provided: ${masked(key)}.`);
-    if (remembered.size < REMEMBERED) remembered.set(authorization, asker);
+    if (remembered.size < REMEMBERED && (authorization?.length ?? 0) <= LONGEST) remembered.set(authorization, asker);
     return asker;
   };
 }

@@ -55,7 +55,9 @@ export function closeRequest(
   door.recorder?.end(call, outcome);
   const tokens = (usage?.promptTokens ?? 0) + (usage?.completionTokens ?? 0);
   const settling = lease && store.settle(lease, { usd: usd ?? 0, tokens, now });
-  const body = recordOf(call, error ? { status, stream, error: error.wire } : { status, stream });
-  const putting = store.putRequest({ id: entered.requestId, key: entered.asker.name, at: now, body });
-  return settling || putting ? Promise.all([settling, putting]) : undefined;
+  const put = (): void | Promise<void> => {
+    const body = recordOf(call, error ? { status, stream, error: error.wire } : { status, stream });
+    return store.putRequest({ id: entered.requestId, key: entered.asker.name, at: now, body });
+  };
+  return settling ? settling.then(put) : (put() ?? undefined);
 }

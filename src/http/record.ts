@@ -1,6 +1,5 @@
 import { textRemover } from "../catalog/record-decision.ts";
 import type { Call } from "../model/call.ts";
-import type { ErrorCode } from "../model/errors.ts";
 import { newLedger, type Leg } from "../model/ledger.ts";
 import { newTrace, openSpan, type Span, type SpanStatus } from "../model/trace.ts";
 import type { KeptJson } from "../store/store.ts";
@@ -26,8 +25,8 @@ const statuses: readonly SpanStatus[] = ["running", "ok", "failed", "lost"];
 /** What most spans have nothing of. */
 interface Rare {
   readonly cut: boolean | undefined;
-  readonly error: { readonly code: ErrorCode; readonly message: string } | undefined;
-  /** As JSON. */
+  /** As JSON, as is the next: a copy, and of a known length. */
+  readonly error: string | undefined;
   readonly decision: string | undefined;
 }
 
@@ -35,7 +34,7 @@ interface Rare {
 const SLOT_BYTES = 8;
 /** A leg with its usage, and the record itself. */
 const LEG_BYTES = 150;
-const OWN_BYTES = 200;
+const OWN_BYTES = 300;
 
 /** Tenths of a millisecond since the start, as a small integer: a float would be one more object to keep. */
 function tenths(ms: number | undefined, startMs: number): number {
@@ -46,8 +45,8 @@ type Clean = (decision: NonNullable<Span["decision"]>) => NonNullable<Span["deci
 
 /**
  * A trace as one flat list, without what was said in it: for each span its bits, label, three times, on leaves the upstream and what it cost, on
- * others the node and its kind, then what is rare, then its children. Numbers are small and texts are those of the config, so nothing is made but the
- * list: thousands of traces as they are would cost the garbage collector more than all the rest of a request.
+ * others the node and its kind, then what is rare, then its children. Numbers are small and nearly all texts are those of the config, so little is
+ * made but the list: thousands of traces as they are would cost the garbage collector more than all the rest of a request.
  */
 class Packing {
   readonly slots: unknown[] = [];
@@ -64,8 +63,8 @@ class Packing {
 
   #rare({ cut, error, decision }: Span): Rare | undefined {
     if (cut === undefined && error === undefined && decision === undefined) return undefined;
-    const rare = { cut, error, decision: decision && JSON.stringify(this.#clean(decision)) };
-    this.textBytes += 2 * ((rare.decision?.length ?? 0) + (error?.message.length ?? 0));
+    const rare = { cut, error: error && JSON.stringify(error), decision: decision && JSON.stringify(this.#clean(decision)) };
+    this.textBytes += 2 * ((rare.decision?.length ?? 0) + (rare.error?.length ?? 0));
     return rare;
   }
 
@@ -83,6 +82,10 @@ class Packing {
     if (rare) slots.push(rare);
     for (const child of children) this.#pack(child);
   }
+}
+
+function parsed(json: string | undefined): unknown {
+  return json === undefined ? undefined : JSON.parse(json);
 }
 
 /** Opens the spans of a list below `parent`. */
@@ -119,7 +122,7 @@ class Unpacking {
     }
     if ((head & RARE) !== 0) {
       const { cut, error, decision } = this.#next() as Rare;
-      this.#tell(span, { cut, error, decision: decision === undefined ? undefined : JSON.parse(decision) });
+      this.#tell(span, { cut, error: parsed(error), decision: parsed(decision) });
     }
     for (let child = 0; child < head >> CHILDREN_SHIFT; child += 1) this.#span(span);
   }
@@ -141,7 +144,10 @@ class RequestBody implements KeptJson {
   readonly #endTenths: number;
   readonly #degraded: readonly string[];
   readonly #warnings: readonly string[];
-  readonly #ended: Ended;
+  readonly #status: number;
+  readonly #stream: boolean;
+  /** As JSON. */
+  readonly #error: string | undefined;
 
   constructor({ id, identity, ledger, trace }: Told, ended: Ended) {
     const { slots, textBytes } = new Packing(trace.root);
@@ -152,10 +158,12 @@ class RequestBody implements KeptJson {
     this.#legs = ledger.legs.slice();
     this.#slots = slots.slice();
     this.#endTenths = tenths(trace.root.endMs, trace.root.startMs);
-    this.#degraded = degraded.length > 0 ? degraded : none;
-    this.#warnings = warnings.length > 0 ? warnings : none;
-    this.#ended = ended;
-    let texts = textBytes;
+    this.#degraded = degraded.length > 0 ? degraded.slice() : none;
+    this.#warnings = warnings.length > 0 ? warnings.slice() : none;
+    this.#status = ended.status;
+    this.#stream = ended.stream;
+    this.#error = ended.error === undefined ? undefined : JSON.stringify(ended.error);
+    let texts = textBytes + 2 * (this.#error?.length ?? 0);
     for (const text of degraded) texts += 2 * text.length;
     for (const text of warnings) texts += 2 * text.length;
     this.size = OWN_BYTES + SLOT_BYTES * slots.length + LEG_BYTES * ledger.legs.length + texts;
@@ -171,7 +179,9 @@ class RequestBody implements KeptJson {
     for (const leg of this.#legs) ledger.add(leg);
     const usage = ledger.usage();
     return JSON.stringify({
-      ...this.#ended,
+      status: this.#status,
+      stream: this.#stream,
+      ...(this.#error === undefined ? {} : { error: parsed(this.#error) }),
       model: this.#model,
       ...(usage ? { usage: wireUsage(usage) } : {}),
       ...extensionOf({ id: this.#id, ledger, trace }, "full"),

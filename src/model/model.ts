@@ -21,7 +21,7 @@ export interface Model {
   stream(request: ChatRequest, call: Call): AsyncIterable<ModelEvent>;
   /**
    * The `finish` with its completion, for a call whose delivery is not `stream`: what `stream` gives when it is collected, with the same trace,
-   * bill and errors. It begins when it is called, and only `call.signal` cancels it. For what stands on the way of every request and gives one event anyway: that
+   * bill and errors. It begins when it is called, never throws, and only `call.signal` cancels it. For what stands on the way of every request and gives one event anyway: that
    * event costs a turn of the queue for each layer, and a stream five. Ask through `complete`, which knows who has it.
    */
   whole?(request: ChatRequest, call: Call): Promise<FinishEvent>;

@@ -129,16 +129,24 @@ export class Exchange implements Dispatcher.DispatchHandler, Leg {
   /** All that came since the last read; undefined at the end. Throws a GatewayError when the answer was cut. */
   read(): Promise<Buffer | undefined> {
     this.#timers.back();
-    return new Promise((resolve, reject) => {
-      const look = (): void => {
-        if (this.#chunks.length > 0) resolve(this.#taken());
-        else if (this.#error) reject(this.#error);
-        else if (this.#ended) resolve(undefined);
-        else this.#wake = look;
-      };
-      look();
-    });
+    return new Promise<void>(this.#ready).then(this.#taken);
   }
+
+  readonly #ready = (resolve: () => void): void => {
+    if (this.#chunks.length > 0 || this.#error || this.#ended) resolve();
+    else this.#wake = resolve;
+  };
+
+  /** A turn after the first chunk, so that all chunks of one read of the socket are there. */
+  readonly #taken = (): Buffer | undefined | Promise<Buffer | undefined> => {
+    if (this.#chunks.length > 0) {
+      const chunks = this.#take();
+      if (this.#controller?.paused) this.#controller.resume();
+      return chunks;
+    }
+    if (this.#error) throw this.#error;
+    return this.#ended ? undefined : this.read();
+  };
 
   /** The leg saw a sign of life: the first token, or any later one. */
   alive(): void {
@@ -254,12 +262,6 @@ export class Exchange implements Dispatcher.DispatchHandler, Leg {
     this.#linger?.[Symbol.dispose]();
     this.#controller?.abort(error);
     this.#notify();
-  }
-
-  #taken(): Buffer {
-    const chunks = this.#take();
-    if (this.#controller?.paused) this.#controller.resume();
-    return chunks;
   }
 
   #take(): Buffer {

@@ -367,3 +367,35 @@ describe("the leg of a leaf", () => {
     });
   });
 });
+
+/** A stream that never says anything; who leaves it ends the read that is pending. */
+class Silent implements AsyncIterableIterator<ModelEvent> {
+  #reject: (error: Error) => void = () => {};
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<ModelEvent>> {
+    return new Promise((_, reject) => {
+      this.#reject = reject;
+    });
+  }
+
+  return(): Promise<IteratorResult<ModelEvent>> {
+    this.#reject(new GatewayError("cancelled", "No longer needed."));
+    return Promise.resolve({ done: true, value: undefined });
+  }
+}
+
+test("a leg that is left while an event is awaited is booked once", async () => {
+  const call = newCall();
+  const events = observeLeaf({ name: "p/m", stream: () => new Silent() }, price)
+    .stream(request, call)
+    [Symbol.asyncIterator]();
+  const pending = events.next();
+  pending.catch(() => {});
+  await events.return?.();
+  await pending.catch(() => {});
+  expect(call.ledger.legs).toHaveLength(1);
+});

@@ -114,6 +114,12 @@ describe("a record", () => {
     expect(record.json()).toContain('"votes":{"text 1":2}');
     span.error = { code: "internal", message: "x".repeat(1000) };
     const larger = recordOf({ id: "req_1", identity, ledger: newLedger(), trace }, { status: 200, stream: false });
-    expect(larger.size - record.size).toBe(2000);
+    expect(larger.size - record.size).toBeGreaterThanOrEqual(2000);
+    const failed = recordOf(
+      { id: "req_1", identity, ledger: newLedger(), trace },
+      { status: 500, stream: false, error: { message: "y".repeat(1000) } },
+    );
+    expect(failed.size - larger.size).toBeGreaterThanOrEqual(2000);
+    expect(JSON.parse(failed.json())).toMatchObject({ status: 500, error: { message: "y".repeat(1000) } });
   });
 });

@@ -1,3 +1,4 @@
+import { createServer, type AddressInfo, type Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/model/clock.ts";
 import { openPools } from "../../src/upstream/pools.ts";
@@ -10,13 +11,32 @@ const timeouts = { connectMs: 60_000, firstTokenMs: 60_000, idleMs: 60_000, tota
 /** An exchange with an upstream that answers so. */
 async function asking(given: Answer): Promise<Exchange> {
   const upstream = await startUpstream({ one: answer(given) }, onTestFinished);
+  return exchangeWith(upstream.url);
+}
+
+/** An upstream that sends the head of a stream when it is asked, and then bytes as they are. */
+async function startRaw(): Promise<{ readonly url: string; send(bytes: string): void }> {
+  let asker: Socket | undefined;
+  const server = createServer((socket) => {
+    asker = socket.on("error", () => {});
+    socket.once("data", () => socket.write("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    asker?.destroy();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`, send: (bytes) => void asker?.write(bytes) };
+}
+
+function exchangeWith(url: string): Exchange {
   const pools = openPools();
   onTestFinished(() => pools.close());
   const body = Buffer.from('{"model":"one"}');
   const exchange = new Exchange({
-    pool: pools.of(new URL(upstream.url).origin),
+    pool: pools.of(new URL(url).origin),
     method: "POST",
-    path: `${new URL(upstream.url).pathname}/chat/completions`,
+    path: `${new URL(url).pathname}/chat/completions`,
     headers: ["content-type", "application/json", "content-length", String(body.length)],
     body,
     timeouts,
@@ -49,5 +69,19 @@ describe("a body that is gathered", () => {
     await exchange.head(() => true);
     expect(exchange.takeBody()).toBeUndefined();
     expect((await exchange.read())?.length).toBeGreaterThan(0);
+  });
+});
+
+describe("a read", () => {
+  test("brings all chunks of one read of the socket, also where it was waiting", async () => {
+    const upstream = await startRaw();
+    const exchange = exchangeWith(upstream.url);
+    await exchange.head();
+    const reading = exchange.read();
+    upstream.send("3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n");
+    expect((await reading)?.toString()).toBe("onetwothree");
+    upstream.send("4\r\nfour\r\n0\r\n\r\n");
+    expect((await exchange.read())?.toString()).toBe("four");
+    expect(await exchange.read()).toBeUndefined();
   });
 });

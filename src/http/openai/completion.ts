@@ -1,6 +1,6 @@
 import type { Identity } from "../../model/call.ts";
 import type { Completion } from "../../model/completion.ts";
-import { closingQuote, scanJsonObject } from "../../model/json-scan.ts";
+import { closingQuote, scanJsonObject, skipSpace } from "../../model/json-scan.ts";
 import { latin1, latin1Json, latin1Quoted } from "../../model/latin1.ts";
 import type { Usage } from "../../model/usage.ts";
 import { wireUsage } from "./usage.ts";
@@ -50,9 +50,10 @@ const HEAD = 400;
 /** In the order in which most servers write them. */
 const identityKeys = ["id", "created", "model"] as const;
 
-/** Where a value ends that begins at `from`; no further than `from` where the text does not say. */
+/** Where a value ends that begins at `from`, or behind white space there; no further than `from` where the text does not say. */
 function valueEnd(text: string, from: number): number {
-  return text.charCodeAt(from) === 34 ? closingQuote(text, from + 1) + 1 : text.indexOf(",", from);
+  const start = skipSpace(text, from);
+  return text.charCodeAt(start) === 34 ? closingQuote(text, start + 1) + 1 : text.indexOf(",", start);
 }
 
 /** Where the choices begin, when that is early and nothing before them nests; -1 otherwise. */

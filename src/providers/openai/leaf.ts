@@ -265,7 +265,8 @@ class Told implements AsyncIterableIterator<ModelEvent, undefined> {
     return { done: false, value: { type: "finish", ...(usage && { usage }), ...(bytes !== undefined && { bytes }) } };
   };
 
-  readonly #failed = (thrown: unknown): never => {
+  readonly #failed = (thrown: unknown): IteratorResult<ModelEvent, undefined> => {
+    if (this.#closed) return over;
     this.#close(this.#telling.reader);
     throw toGatewayError(thrown, this.#telling.signal);
   };
