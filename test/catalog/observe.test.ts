@@ -390,9 +390,8 @@ class Silent implements AsyncIterableIterator<ModelEvent> {
 
 test("a leg that is left while an event is awaited is booked once", async () => {
   const call = newCall();
-  const events = observeLeaf({ name: "p/m", stream: () => new Silent() }, price)
-    .stream(request, call)
-    [Symbol.asyncIterator]();
+  const leaf = observeLeaf({ name: "p/m", stream: () => new Silent() }, price);
+  const events = leaf.stream(request, call)[Symbol.asyncIterator]();
   const pending = events.next();
   pending.catch(() => {});
   await events.return?.();
