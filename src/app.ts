@@ -285,11 +285,12 @@ function noCompiler(): never {
 
 /** Builds the HTTP side. `listen` is the caller's. */
 export function buildApp(door: Door, options: ServerOptions): FastifyInstance {
+  const bodyLimit = options.bodyLimitMb * 1024 * 1024;
   const app = fastify({
     logger: false,
     // A request without Host is refused here: Node would answer without a body.
     http: { requireHostHeader: false },
-    bodyLimit: options.bodyLimitMb * 1024 * 1024,
+    bodyLimit,
     requestTimeout: options.requestTimeoutMs,
     exposeHeadRoutes: true,
     forceCloseConnections: "idle",
@@ -331,6 +332,6 @@ export function buildApp(door: Door, options: ServerOptions): FastifyInstance {
     refuse(door, { raw, reply: reply.raw, error: notFound(app, raw), headers: getEntered(raw).headers });
   });
   addRoutes(app, door);
-  addStraightWay(app, door, options.bodyLimitMb * 1024 * 1024);
+  addStraightWay(app, door, bodyLimit);
   return app;
 }

@@ -14,6 +14,7 @@ import { loadConfig } from "../src/config/load.ts";
 import { configJsonSchema, registries, type JsonSchema } from "../src/config/schema.ts";
 import { systemClock } from "../src/model/clock.ts";
 import { openPools } from "../src/upstream/pools.ts";
+import { flags } from "./process/kit.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), "utf8");
@@ -215,15 +216,7 @@ function listOf(word: string): readonly string[] {
 test("the image starts node as `npm start` does, with its flags", () => {
   const [command, ...args] = (manifest.scripts["start"] ?? "").split(" ");
   expect(command).toBe("node");
-  expect(args).toEqual([
-    "--min-semi-space-size=16",
-    "--max-semi-space-size=32",
-    "--no-allocation-site-pretenuring",
-    "--heap-growing-percent=300",
-    "--no-parallel-scavenge",
-    "--use-largepages=silent",
-    "src/main.ts",
-  ]);
+  expect(args).toEqual([...flags, "src/main.ts"]);
   expect(listOf("ENTRYPOINT")).toEqual([command, ...args.slice(0, -1), `/app/${args.at(-1)}`]);
 });
 

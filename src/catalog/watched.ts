@@ -1,6 +1,7 @@
 import type { Call } from "../model/call.ts";
 import { GatewayError, toGatewayError } from "../model/errors.ts";
 import type { FinishEvent, ModelEvent } from "../model/events.ts";
+import { ended } from "../model/hand-over.ts";
 import type { Model } from "../model/model.ts";
 import type { ChatRequest } from "../model/request.ts";
 
@@ -17,8 +18,6 @@ export interface Watcher {
 }
 
 type Result = IteratorResult<ModelEvent, undefined>;
-
-const ended = { done: true, value: undefined } as const;
 
 /** Written by hand and not as a generator: it stands twice on the path of every event, and a generator costs three turns of the queue for each. */
 class Watched implements AsyncIterableIterator<ModelEvent, undefined> {

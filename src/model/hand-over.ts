@@ -1,6 +1,7 @@
 import type { ModelEvent } from "./events.ts";
 
-const ended = { done: true, value: undefined } as const;
+/** What a stream gives behind its last event. */
+export const ended = { done: true, value: undefined } as const;
 
 /** Decides at the first `next`, once; from then on it is the stream that was decided for. */
 class HandedOver implements AsyncIterableIterator<ModelEvent, undefined> {

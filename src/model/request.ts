@@ -153,13 +153,11 @@ function spliced(source: Source, edits: Readonly<Record<string, unknown>>): stri
   const { text, scan } = source;
   const open = text.indexOf("{") + 1;
   let out = text.slice(0, open);
-  let members = 0;
+  const added: string[] = [];
   for (const key in edits) {
-    if (edits[key] === undefined || scan.spans.has(key)) continue;
-    out += `${members > 0 ? "," : ""}${latin1Json(key)}:${latin1Json(edits[key])}`;
-    members += 1;
+    if (edits[key] !== undefined && !scan.spans.has(key)) added.push(`${latin1Json(key)}:${latin1Json(edits[key])}`);
   }
-  if (members > 0 && scan.keys > 0) out += ",";
+  if (added.length > 0) out += added.join(",") + (scan.keys > 0 ? "," : "");
   let at = open;
   let leftLast = false;
   for (const [key, [from, value, to]] of scan.spans) {

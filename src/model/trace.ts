@@ -4,8 +4,8 @@ import type { ErrorCode } from "./errors.ts";
 /** What became of a span. `lost` is a leg that its strategy no longer wanted. */
 export type SpanStatus = "running" | "ok" | "failed" | "lost";
 
-/** One node's part in a request. Mutable while the request runs; the tree of spans is the trace. */
-export interface Span {
+/** A span with all its fields from the start: every span has one shape, and what is learnt of it later has its place. */
+class OpenSpan {
   /** What the parent calls it: a member's label, `writer`, `step 2`. */
   readonly label: string;
   /** Path of the node in the config. Set by `observe`. */
@@ -16,7 +16,7 @@ export interface Span {
   readonly startMs: number;
   firstMs?: number;
   endMs?: number;
-  status: SpanStatus;
+  status: SpanStatus = "running";
   error?: { readonly code: ErrorCode; readonly message: string };
   /** Leaves: the request went out, so it may have cost something. */
   sent?: boolean;
@@ -33,8 +33,16 @@ export interface Span {
   calls?: string;
   /** What the strategy decided and why; plain JSON. */
   decision?: Readonly<Record<string, unknown>>;
-  readonly children: Span[];
+  readonly children: Span[] = [];
+
+  constructor(label: string, startMs: number) {
+    this.label = label;
+    this.startMs = startMs;
+  }
 }
+
+/** One node's part in a request. Mutable while the request runs; the tree of spans is the trace. */
+export type Span = Pick<OpenSpan, keyof OpenSpan>;
 
 /** Facts about the whole request that any node may add to. */
 export interface Trace {
@@ -44,33 +52,6 @@ export interface Trace {
   readonly warnings: string[];
   /** Keep candidates' texts (`expose: full`). */
   readonly keepTexts: boolean;
-}
-
-/** A span that was begun. A class with all its fields: every span has one shape, and what is learnt of it later has its place. */
-class OpenSpan implements Span {
-  readonly label: string;
-  node?: string;
-  kind?: string;
-  upstream?: string;
-  readonly startMs: number;
-  firstMs?: number;
-  endMs?: number;
-  status: SpanStatus = "running";
-  error?: { readonly code: ErrorCode; readonly message: string };
-  sent?: boolean;
-  usage?: Usage;
-  usd?: number;
-  estimated?: boolean;
-  cut?: boolean;
-  text?: string;
-  calls?: string;
-  decision?: Readonly<Record<string, unknown>>;
-  readonly children: Span[] = [];
-
-  constructor(label: string, startMs: number) {
-    this.label = label;
-    this.startMs = startMs;
-  }
 }
 
 /** Opens a span below `parent`. */

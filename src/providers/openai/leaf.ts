@@ -2,19 +2,18 @@ import { tightest, type Call, type Timeouts } from "../../model/call.ts";
 import { deltasOf } from "../../model/choice-deltas.ts";
 import { newFold } from "../../model/collect.ts";
 import type { Completion } from "../../model/completion.ts";
-import { GatewayError, toGatewayError, type ErrorCode } from "../../model/errors.ts";
-import { batch, CONTENT, Flag, type BatchEvent, type FinishEvent, type ModelEvent } from "../../model/events.ts";
+import { GatewayError, toGatewayError } from "../../model/errors.ts";
+import { batch, type FinishEvent, type ModelEvent } from "../../model/events.ts";
 import { handOver, only } from "../../model/hand-over.ts";
 import type { Model } from "../../model/model.ts";
 import type { ChatRequest } from "../../model/request.ts";
 import type { Pools } from "../../upstream/pools.ts";
 import { Exchange, type Head } from "../../upstream/post.ts";
-import { SseReader } from "../../upstream/sse.ts";
 import { readRefusal, readWhole, refusePage } from "../../upstream/whole.ts";
 import { readAnswer } from "./answer.ts";
 import { ChunkReader } from "./chunks.ts";
 import { refusalError } from "./errors.ts";
-import { parsed } from "./post-json.ts";
+import { Batches, Told } from "./event-stream.ts";
 import type { RequestWriter } from "./request.ts";
 
 export interface LeafOptions {
@@ -29,11 +28,6 @@ export interface LeafOptions {
   readonly writer: RequestWriter;
   readonly timeouts: Timeouts;
 }
-
-/** What a stream that has begun may send to be alive. */
-const LIFE = CONTENT | Flag.logprobs | Flag.end;
-/** How a connection can end under an answer. */
-const lost: ReadonlySet<ErrorCode> = new Set(["upstream_unreachable", "upstream_timeout", "upstream_protocol"]);
 
 function isEventStream({ headers }: Head): boolean {
   return (headers["content-type"] ?? "").startsWith("text/event-stream");
@@ -211,127 +205,4 @@ function noteCut(call: Call, reader: ChunkReader): void {
 async function* both(one: ModelEvent, other: ModelEvent): AsyncGenerator<ModelEvent> {
   yield one;
   yield other;
-}
-
-interface Telling {
-  readonly reader: ChunkReader;
-  readonly signal: AbortSignal;
-  /** Called once, when the stream has ended or nobody reads on; with its reader where it had not ended. */
-  close(cut: ChunkReader | undefined): void;
-}
-
-const over = { done: true, value: undefined } as const;
-
-/** An event stream as events: `start` before the first batch, `finish` behind the last. Written by hand: a generator takes three turns of the queue for each. */
-class Told implements AsyncIterableIterator<ModelEvent, undefined> {
-  readonly #batches: Batches;
-  readonly #telling: Telling;
-  #first: BatchEvent | undefined;
-  #begun = false;
-  #closed = false;
-
-  constructor(batches: Batches, telling: Telling) {
-    this.#batches = batches;
-    this.#telling = telling;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  next(): Promise<IteratorResult<ModelEvent, undefined>> {
-    if (this.#closed) return Promise.resolve(over);
-    const value = this.#first;
-    if (!value) return this.#batches.next().then(this.#came, this.#failed);
-    this.#first = undefined;
-    return Promise.resolve({ done: false, value });
-  }
-
-  return(): Promise<IteratorResult<ModelEvent, undefined>> {
-    this.#close(this.#telling.reader);
-    return Promise.resolve(over);
-  }
-
-  readonly #came = (found: BatchEvent | undefined): IteratorResult<ModelEvent, undefined> => {
-    const { reader } = this.#telling;
-    if (found && this.#begun) return { done: false, value: found };
-    if (found) {
-      this.#begun = true;
-      this.#first = found;
-      return { done: false, value: { type: "start", ...reader.reply } };
-    }
-    this.#close(undefined);
-    const { usage, usageBytes: bytes } = reader;
-    return { done: false, value: { type: "finish", ...(usage && { usage }), ...(bytes !== undefined && { bytes }) } };
-  };
-
-  readonly #failed = (thrown: unknown): IteratorResult<ModelEvent, undefined> => {
-    if (this.#closed) return over;
-    this.#close(this.#telling.reader);
-    throw toGatewayError(thrown, this.#telling.signal);
-  };
-
-  #close(cut: ChunkReader | undefined): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#telling.close(cut);
-  }
-}
-
-/** What an event stream brings, read by read. */
-class Batches {
-  readonly #exchange: Exchange;
-  readonly #reader: ChunkReader;
-  readonly #events: SseReader;
-  #first = true;
-  #ended = false;
-
-  constructor(exchange: Exchange, reader: ChunkReader, upstream: string) {
-    this.#exchange = exchange;
-    this.#reader = reader;
-    this.#events = new SseReader(upstream);
-  }
-
-  /** What the next read brings for the client; undefined at the end. Rejects with a GatewayError. No async function: it is on the way of every chunk. */
-  next(): Promise<BatchEvent | undefined> {
-    const reader = this.#reader;
-    if (reader.failed) return Promise.reject(reader.failed);
-    if (this.#ended) return Promise.resolve(undefined);
-    const reading = reader.done ? Promise.resolve(undefined) : this.#exchange.read();
-    return reading.then(this.#came, this.#lost);
-  }
-
-  readonly #came = (chunk: Buffer | undefined): BatchEvent | undefined | Promise<BatchEvent | undefined> => {
-    if (!chunk) return this.#last();
-    const reader = this.#reader;
-    this.#events.push(chunk.toString("latin1"));
-    const found = reader.read(this.#events);
-    if (reader.done) this.#exchange.finish();
-    if (!found) return this.next();
-    // Heartbeats, comments and empty deltas are no sign of life, nor is a bare role that of a first token.
-    if ((found.flags & (this.#first ? CONTENT : LIFE)) !== 0) {
-      this.#first = false;
-      this.#exchange.alive();
-    }
-    return found;
-  };
-
-  readonly #lost = (thrown: unknown): BatchEvent | undefined => {
-    // An answer that has ended is whole, however its connection ends.
-    if (this.#reader.complete && thrown instanceof GatewayError && lost.has(thrown.code)) return this.#last();
-    throw thrown;
-  };
-
-  /** What the end leaves to be said. */
-  #last(): BatchEvent | undefined {
-    this.#ended = true;
-    const reader = this.#reader;
-    if (!reader.done) {
-      const rest = this.#events.rest();
-      // An event that was cut says nothing; whether the answer was whole without it, `end` knows.
-      if (rest && (rest.data.trim() === "[DONE]" || parsed(Buffer.from(rest.data, "latin1")) !== undefined))
-        reader.event(rest.data, rest.event);
-    }
-    return reader.end();
-  }
 }
