@@ -2,9 +2,11 @@ import { textRemover } from "../catalog/record-decision.ts";
 import type { Call } from "../model/call.ts";
 import { newLedger, type Leg } from "../model/ledger.ts";
 import { newTrace, openSpan, type Span, type SpanStatus } from "../model/trace.ts";
+import type { Usage } from "../model/usage.ts";
 import type { KeptJson } from "../store/store.ts";
 import { extensionOf } from "./extension.ts";
 import { wireUsage } from "./openai/usage.ts";
+import { Packer, type Packed } from "./packed.ts";
 
 type Told = Pick<Call, "id" | "identity" | "ledger" | "trace">;
 
@@ -14,176 +16,196 @@ interface Ended {
   readonly error?: unknown;
 }
 
-/** A span that is packed begins with a number of these bits, and in those above them the number of its children. */
+/** A span begins with a number of these bits, and in those above them the number of its children. */
 const LEAF = 1;
 const ESTIMATED = 2;
 const RARE = 4;
 const STATUS_SHIFT = 3;
 const CHILDREN_SHIFT = 5;
-const statuses: readonly SpanStatus[] = ["running", "ok", "failed", "lost"];
+const spanStatuses: readonly SpanStatus[] = ["running", "ok", "failed", "lost"];
+const legStatuses: readonly Leg["status"][] = ["ok", "failed", "cancelled"];
+
+/** How much is told of a usage: that there is none, its two sums, or every detail. */
+const NO_USAGE = 0;
+const SUMS = 1;
+const DETAILS = 2;
 
 /** What most spans have nothing of. */
-interface Rare {
-  readonly cut: boolean | undefined;
-  /** As JSON, as is the next: a copy, and of a known length. */
-  readonly error: string | undefined;
-  readonly decision: string | undefined;
+type Rare = Pick<Span, "cut" | "error" | "decision">;
+
+/** What most requests have nothing of. */
+interface Remarks {
+  readonly degraded: readonly string[];
+  readonly warnings: readonly string[];
+  readonly error?: unknown;
 }
 
-/** A reference or a small integer. */
-const SLOT_BYTES = 8;
-/** A leg with its usage, and the record itself. */
-const LEG_BYTES = 150;
-const OWN_BYTES = 300;
+const packer = new Packer();
 
-/** Tenths of a millisecond since the start, as a small integer: a float would be one more object to keep. */
-function tenths(ms: number | undefined, startMs: number): number {
-  return ms === undefined ? -1 : Math.round((ms - startMs) * 10);
+/** Tenths of a millisecond since the start. */
+function packTime(ms: number | undefined, startMs: number): void {
+  packer.number(ms === undefined ? undefined : Math.round((ms - startMs) * 10));
 }
 
-type Clean = (decision: NonNullable<Span["decision"]>) => NonNullable<Span["decision"]>;
-
-/**
- * A trace as one flat list, without what was said in it: for each span its bits, label, three times, on leaves the upstream and what it cost, on
- * others the node and its kind, then what is rare, then its children. Numbers are small and nearly all texts are those of the config, so little is
- * made but the list: thousands of traces as they are would cost the garbage collector more than all the rest of a request.
- */
-class Packing {
-  readonly slots: unknown[] = [];
-  /** Of the texts that it alone holds. */
-  textBytes = 0;
-  readonly #clean: Clean;
-  readonly #startMs: number;
-
-  constructor(root: Span) {
-    this.#clean = textRemover(root);
-    this.#startMs = root.startMs;
-    for (const child of root.children) this.#pack(child);
-  }
-
-  #rare({ cut, error, decision }: Span): Rare | undefined {
-    if (cut === undefined && error === undefined && decision === undefined) return undefined;
-    const rare = { cut, error: error && JSON.stringify(error), decision: decision && JSON.stringify(this.#clean(decision)) };
-    this.textBytes += 2 * ((rare.decision?.length ?? 0) + (rare.error?.length ?? 0));
-    return rare;
-  }
-
-  #pack(span: Span): void {
-    const { slots } = this;
-    const { label, node, kind, upstream, status, usage, usd, estimated, children } = span;
-    const startMs = this.#startMs;
-    const rare = this.#rare(span);
-    const isLeaf = upstream !== undefined;
-    const bits = (isLeaf ? LEAF : 0) | (estimated === true ? ESTIMATED : 0) | (rare ? RARE : 0);
-    const head = bits | (statuses.indexOf(status) << STATUS_SHIFT) | (children.length << CHILDREN_SHIFT);
-    slots.push(head, label, tenths(span.startMs, startMs), tenths(span.firstMs, startMs), tenths(span.endMs, startMs));
-    if (isLeaf) slots.push(upstream, usage, usd);
-    else slots.push(node, kind);
-    if (rare) slots.push(rare);
-    for (const child of children) this.#pack(child);
-  }
+function packUsage(usage: Usage | undefined): void {
+  if (!usage) return packer.number(NO_USAGE);
+  const { promptTokens, completionTokens, cachedTokens, cacheWriteTokens, promptAudioTokens, reasoningTokens } = usage;
+  const { completionAudioTokens, acceptedPredictionTokens, rejectedPredictionTokens } = usage;
+  const prompt = cachedTokens ?? cacheWriteTokens ?? promptAudioTokens;
+  const completion = reasoningTokens ?? completionAudioTokens ?? acceptedPredictionTokens ?? rejectedPredictionTokens;
+  const isDetailed = prompt !== undefined || completion !== undefined;
+  packer.number(isDetailed ? DETAILS : SUMS);
+  packer.number(promptTokens);
+  packer.number(completionTokens);
+  if (!isDetailed) return;
+  packer.number(cachedTokens);
+  packer.number(cacheWriteTokens);
+  packer.number(promptAudioTokens);
+  packer.number(reasoningTokens);
+  packer.number(completionAudioTokens);
+  packer.number(acceptedPredictionTokens);
+  packer.number(rejectedPredictionTokens);
 }
 
-function parsed(json: string | undefined): unknown {
-  return json === undefined ? undefined : JSON.parse(json);
+function packLeg({ upstream, status, usage, usd, estimated }: Leg): void {
+  packer.name(upstream);
+  packer.number(legStatuses.indexOf(status));
+  packer.number(estimated ? 1 : 0);
+  packer.number(usd);
+  packUsage(usage);
 }
 
-/** Opens the spans of a list below `parent`. */
-class Unpacking {
-  readonly #slots: readonly unknown[];
-  #at = 0;
+type Clean = ReturnType<typeof textRemover>;
 
-  constructor(slots: readonly unknown[]) {
-    this.#slots = slots;
-  }
-
-  open(parent: Span): void {
-    while (this.#at < this.#slots.length) this.#span(parent);
-  }
-
-  #next(): unknown {
-    this.#at += 1;
-    return this.#slots[this.#at - 1];
-  }
-
-  #span(parent: Span): void {
-    const head = this.#next() as number;
-    const label = this.#next() as string;
-    const span = openSpan(parent, label, (this.#next() as number) / 10);
-    const [first, end] = [this.#next() as number, this.#next() as number];
-    if (first >= 0) span.firstMs = first / 10;
-    if (end >= 0) span.endMs = end / 10;
-    span.status = statuses[(head >> STATUS_SHIFT) & 3] ?? "lost";
-    if ((head & LEAF) === 0) this.#tell(span, { node: this.#next(), kind: this.#next() });
-    else {
-      const upstream = this.#next() as string;
-      const estimated = (head & ESTIMATED) !== 0;
-      this.#tell(span, { node: upstream, kind: "leaf", upstream, usage: this.#next(), usd: this.#next(), estimated });
-    }
-    if ((head & RARE) !== 0) {
-      const { cut, error, decision } = this.#next() as Rare;
-      this.#tell(span, { cut, error: parsed(error), decision: parsed(decision) });
-    }
-    for (let child = 0; child < head >> CHILDREN_SHIFT; child += 1) this.#span(span);
-  }
-
-  #tell(span: Span, known: { readonly [Field in keyof Span]?: unknown }): void {
-    for (const [name, value] of Object.entries(known)) if (value !== undefined) Object.assign(span, { [name]: value });
-  }
+/** Times, on leaves the upstream and what it cost, on others the node and its kind, then what is rare, then the children. */
+function packSpan(span: Span, startMs: number, clean: Clean): void {
+  const { label, node, kind, upstream, status, usage, usd, estimated, cut, error, decision, children } = span;
+  const isLeaf = upstream !== undefined;
+  const isRare = cut !== undefined || error !== undefined || decision !== undefined;
+  const bits = (isLeaf ? LEAF : 0) | (estimated === true ? ESTIMATED : 0) | (isRare ? RARE : 0);
+  packer.number(bits | (spanStatuses.indexOf(status) << STATUS_SHIFT) | (children.length << CHILDREN_SHIFT));
+  packer.name(label);
+  packTime(span.startMs, startMs);
+  packTime(span.firstMs, startMs);
+  packTime(span.endMs, startMs);
+  packer.name(isLeaf ? upstream : node);
+  if (isLeaf) {
+    packer.number(usd);
+    packUsage(usage);
+  } else packer.name(kind);
+  if (isRare) packer.text(JSON.stringify({ cut, error, decision: decision && clean(decision) }));
+  for (const child of children) packSpan(child, startMs, clean);
 }
 
-const none: readonly string[] = [];
+function pack({ identity, ledger, trace }: Told, { status, stream, error }: Ended): Packed {
+  const { root, degraded, warnings } = trace;
+  const clean = textRemover(root);
+  const isRemarkable = degraded.length > 0 || warnings.length > 0 || error !== undefined;
+  packer.begin();
+  packer.number(status);
+  packer.number(stream ? 1 : 0);
+  packer.name(identity.model);
+  packTime(root.endMs, root.startMs);
+  packer.text(isRemarkable ? JSON.stringify({ degraded, warnings, error } satisfies Remarks) : undefined);
+  packer.number(ledger.legs.length);
+  for (const leg of ledger.legs) packLeg(leg);
+  for (const child of root.children) packSpan(child, root.startMs, clean);
+  return packer.packed();
+}
+
+type PackReader = ReturnType<Packed["read"]>;
+
+/** Sets the fields that are known. */
+function tell<T extends object>(target: T, known: { readonly [Field in keyof T]?: T[Field] | undefined }): T {
+  for (const [name, value] of Object.entries(known)) if (value !== undefined) Object.assign(target, { [name]: value });
+  return target;
+}
+
+function parsed<T>(json: string | undefined): Partial<T> {
+  return json === undefined ? {} : (JSON.parse(json) as T);
+}
+
+function readUsage(reader: PackReader): Usage | undefined {
+  const told = reader.number();
+  if (told === NO_USAGE) return undefined;
+  const usage = { promptTokens: reader.number() ?? 0, completionTokens: reader.number() ?? 0 };
+  if (told === SUMS) return usage;
+  return tell<Usage>(usage, {
+    cachedTokens: reader.number(),
+    cacheWriteTokens: reader.number(),
+    promptAudioTokens: reader.number(),
+    reasoningTokens: reader.number(),
+    completionAudioTokens: reader.number(),
+    acceptedPredictionTokens: reader.number(),
+    rejectedPredictionTokens: reader.number(),
+  });
+}
+
+function readLeg(reader: PackReader): Leg {
+  const leg: Leg = {
+    upstream: reader.text() ?? "",
+    status: legStatuses[reader.number() ?? 0] ?? "failed",
+    estimated: reader.number() === 1,
+  };
+  return tell(leg, { usd: reader.number(), usage: readUsage(reader) });
+}
+
+function readTime(reader: PackReader): number | undefined {
+  const tenths = reader.number();
+  return tenths === undefined ? undefined : tenths / 10;
+}
+
+function readSpan(reader: PackReader, parent: Span): void {
+  const head = reader.number() ?? 0;
+  const label = reader.text() ?? "";
+  const span = openSpan(parent, label, readTime(reader) ?? 0);
+  span.status = spanStatuses[(head >> STATUS_SHIFT) & 3] ?? "lost";
+  tell(span, { firstMs: readTime(reader), endMs: readTime(reader) });
+  if ((head & LEAF) === 0) tell(span, { node: reader.text(), kind: reader.text() });
+  else {
+    const upstream = reader.text();
+    const estimated = (head & ESTIMATED) !== 0;
+    tell(span, { node: upstream, kind: "leaf", upstream, usd: reader.number(), usage: readUsage(reader), estimated });
+  }
+  if ((head & RARE) !== 0) tell(span, parsed<Rare>(reader.text()));
+  for (let child = 0; child < head >> CHILDREN_SHIFT; child += 1) readSpan(reader, span);
+}
 
 /** What may be asked about a request: its JSON is made when somebody does. */
 class RequestBody implements KeptJson {
-  readonly size: number;
   readonly #id: string;
-  readonly #model: string;
-  readonly #legs: readonly Leg[];
-  readonly #slots: readonly unknown[];
-  readonly #endTenths: number;
-  readonly #degraded: readonly string[];
-  readonly #warnings: readonly string[];
-  readonly #status: number;
-  readonly #stream: boolean;
-  /** As JSON. */
-  readonly #error: string | undefined;
+  readonly #packed: Packed;
 
-  constructor({ id, identity, ledger, trace }: Told, ended: Ended) {
-    const { slots, textBytes } = new Packing(trace.root);
-    const { degraded, warnings } = trace;
+  constructor(id: string, packed: Packed) {
     this.#id = id;
-    this.#model = identity.model;
-    // Copies have no room to grow in, and nothing is kept of what is empty.
-    this.#legs = ledger.legs.slice();
-    this.#slots = slots.slice();
-    this.#endTenths = tenths(trace.root.endMs, trace.root.startMs);
-    this.#degraded = degraded.length > 0 ? degraded.slice() : none;
-    this.#warnings = warnings.length > 0 ? warnings.slice() : none;
-    this.#status = ended.status;
-    this.#stream = ended.stream;
-    this.#error = ended.error === undefined ? undefined : JSON.stringify(ended.error);
-    let texts = textBytes + 2 * (this.#error?.length ?? 0);
-    for (const text of degraded) texts += 2 * text.length;
-    for (const text of warnings) texts += 2 * text.length;
-    this.size = OWN_BYTES + SLOT_BYTES * slots.length + LEG_BYTES * ledger.legs.length + texts;
+    this.#packed = packed;
+  }
+
+  get size(): number {
+    return this.#packed.size;
   }
 
   json(): string {
+    const reader = this.#packed.read();
     const trace = newTrace(0, false);
-    trace.root.endMs = Math.max(0, this.#endTenths) / 10;
-    new Unpacking(this.#slots).open(trace.root);
-    trace.degraded.push(...this.#degraded);
-    trace.warnings.push(...this.#warnings);
     const ledger = newLedger();
-    for (const leg of this.#legs) ledger.add(leg);
+    const status = reader.number();
+    const stream = reader.number() === 1;
+    const model = reader.text();
+    trace.root.endMs = readTime(reader) ?? 0;
+    const { degraded = [], warnings = [], error } = parsed<Remarks>(reader.text());
+    trace.degraded.push(...degraded);
+    trace.warnings.push(...warnings);
+    const legs = reader.number() ?? 0;
+    for (let leg = 0; leg < legs; leg += 1) ledger.add(readLeg(reader));
+    while (!reader.isAtEnd) readSpan(reader, trace.root);
     const usage = ledger.usage();
     return JSON.stringify({
-      status: this.#status,
-      stream: this.#stream,
-      ...(this.#error === undefined ? {} : { error: parsed(this.#error) }),
-      model: this.#model,
-      ...(usage ? { usage: wireUsage(usage) } : {}),
+      status,
+      stream,
+      error,
+      model,
+      usage: usage && wireUsage(usage),
       ...extensionOf({ id: this.#id, ledger, trace }, "full"),
     });
   }
@@ -191,5 +213,5 @@ class RequestBody implements KeptJson {
 
 /** Keeps what may be asked about a request, and nothing else of it: no text of a message or an answer. */
 export function recordOf(call: Told, ended: Ended): KeptJson {
-  return new RequestBody(call, ended);
+  return new RequestBody(call.id, pack(call, ended));
 }
