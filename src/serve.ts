@@ -16,6 +16,7 @@ import { newInFlight, type InFlight } from "./http/admission.ts";
 import { authenticator, type Key } from "./http/auth.ts";
 import { corsFor } from "./http/cors.ts";
 import type { Served } from "./http/door.ts";
+import { keepTick } from "./kept-tick.ts";
 import { systemClock } from "./model/clock.ts";
 import { newRetryBudget } from "./model/slot.ts";
 import { openStore } from "./store/open.ts";
@@ -192,6 +193,7 @@ const fixedAtStart: readonly ((config: Config) => unknown)[] = [
 
 /** Starts the gateway. Throws a ConfigError for what the operator can mend. */
 export async function serve(options: ServeOptions): Promise<Running> {
+  keepTick();
   const { env, probe } = options;
   const { config, file } = await loadOrDiscover({ env, probe, ...(options.config === undefined ? {} : { path: options.config }) });
   // A request that began under an older config may still tell its secrets.

@@ -21,10 +21,11 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   http: ["model", "catalog", "store", "telemetry", "config"],
   cli: [...lower, "catalog", "http", "app.ts", "version.ts"],
   "app.ts": [...lower, "catalog", "http", "cli", "version.ts"],
-  "serve.ts": [...lower, "catalog", "http", "app.ts"],
+  "serve.ts": [...lower, "catalog", "http", "app.ts", "kept-tick.ts"],
   "gateway.ts": [...lower, "cli", "serve.ts"],
   "main.ts": ["gateway.ts"],
   "version.ts": ["../package.json"],
+  "kept-tick.ts": [],
 };
 
 /** Packages that only some places know. */
