@@ -127,26 +127,36 @@ export class Exchange implements Dispatcher.DispatchHandler, Leg {
   }
 
   /** All that came since the last read; undefined at the end. Throws a GatewayError when the answer was cut. */
-  read(): Promise<Buffer | undefined> {
-    this.#timers.back();
-    return new Promise<void>(this.#ready).then(this.#taken);
+  async read(): Promise<Buffer | undefined> {
+    let chunk: Buffer | undefined | null = null;
+    while (chunk === null) {
+      await this.ready();
+      chunk = this.take();
+    }
+    return chunk;
   }
 
-  readonly #ready = (resolve: () => void): void => {
+  /** Resolves when there may be something to take, a turn after it came: so that all chunks of one read of the socket are there. */
+  ready(): Promise<void> {
+    this.#timers.back();
+    return new Promise(this.#settle);
+  }
+
+  readonly #settle = (resolve: () => void): void => {
     if (this.#chunks.length > 0 || this.#error || this.#ended) resolve();
     else this.#wake = resolve;
   };
 
-  /** A turn after the first chunk, so that all chunks of one read of the socket are there. */
-  readonly #taken = (): Buffer | undefined | Promise<Buffer | undefined> => {
+  /** What `read` gives, and null where nothing has come yet. */
+  take(): Buffer | undefined | null {
     if (this.#chunks.length > 0) {
       const chunks = this.#take();
       if (this.#controller?.paused) this.#controller.resume();
       return chunks;
     }
     if (this.#error) throw this.#error;
-    return this.#ended ? undefined : this.read();
-  };
+    return this.#ended ? undefined : null;
+  }
 
   /** The leg saw a sign of life: the first token, or any later one. */
   alive(): void {

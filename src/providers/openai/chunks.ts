@@ -46,6 +46,8 @@ export class ChunkReader {
   /** Templates learned since one was last of use. */
   #misses = 0;
   #reply: { id?: string; model?: string } = {};
+  /** Who reads the bytes says that none above 127 has come so far: what goes out is UTF-8 as it is. */
+  isAscii = false;
   /** Chunks with content: about one token each, for billing a stream that was cut. */
   contentChunks = 0;
   usage: Usage | undefined;
@@ -301,7 +303,7 @@ export class ChunkReader {
   #take(): BatchEvent | undefined {
     if (this.#bytes === "") return undefined;
     this.#shown ||= (this.#flags & CONTENT) !== 0;
-    const batch = new ChunkBatch(wellFormed(this.#bytes), this.#flags, this.#parts);
+    const batch = new ChunkBatch(this.isAscii ? this.#bytes : wellFormed(this.#bytes), this.#flags, this.#parts);
     this.#bytes = "";
     this.#flags = 0;
     this.#parts = [];

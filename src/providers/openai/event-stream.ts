@@ -1,5 +1,6 @@
+import { isAscii } from "node:buffer";
 import { GatewayError, toGatewayError, type ErrorCode } from "../../model/errors.ts";
-import { CONTENT, Flag, type BatchEvent, type ModelEvent } from "../../model/events.ts";
+import { CONTENT, Flag, type BatchEvent, type FinishEvent, type ModelEvent } from "../../model/events.ts";
 import { ended } from "../../model/hand-over.ts";
 import type { Exchange } from "../../upstream/post.ts";
 import { SseReader } from "../../upstream/sse.ts";
@@ -11,49 +12,107 @@ const LIFE = CONTENT | Flag.logprobs | Flag.end;
 /** How a connection can end under an answer. */
 const lost: ReadonlySet<ErrorCode> = new Set(["upstream_unreachable", "upstream_timeout", "upstream_protocol"]);
 
-/** What an event stream brings, read by read. */
-export class Batches {
-  readonly #exchange: Exchange;
+export interface EventStreamOptions {
+  readonly exchange: Exchange;
+  readonly reader: ChunkReader;
+  /** `provider/model`, for errors. */
+  readonly upstream: string;
+  readonly signal: AbortSignal;
+  /** Called once, when the stream has ended or nobody reads on; with its reader where it had not ended. */
+  close(cut: ChunkReader | undefined): void;
+}
+
+type Result = IteratorResult<ModelEvent, undefined>;
+
+/**
+ * What an upstream streams, as events: `start`, a batch for each read that brings something for the client, `finish`. Throws a GatewayError.
+ * Written by hand and in one piece: it is on the way of every chunk, and each promise between would be a turn of the queue.
+ */
+export class EventStream implements AsyncIterableIterator<ModelEvent, undefined> {
+  readonly #options: EventStreamOptions;
   readonly #reader: ChunkReader;
   readonly #events: SseReader;
-  #first = true;
+  /** The batch that `start` was told for. */
+  #held: BatchEvent | undefined;
+  /** All that has come so far. */
+  #ascii = true;
+  #started = false;
+  #alive = false;
+  /** The reader was told of the end. */
   #ended = false;
+  #closed = false;
 
-  constructor(exchange: Exchange, reader: ChunkReader, upstream: string) {
-    this.#exchange = exchange;
-    this.#reader = reader;
-    this.#events = new SseReader(upstream);
+  constructor(options: EventStreamOptions) {
+    this.#options = options;
+    this.#reader = options.reader;
+    this.#events = new SseReader(options.upstream);
   }
 
-  /** What the next read brings for the client; undefined at the end. Rejects with a GatewayError. No async function: it is on the way of every chunk. */
-  next(): Promise<BatchEvent | undefined> {
-    const reader = this.#reader;
-    if (reader.failed) return Promise.reject(reader.failed);
-    if (this.#ended) return Promise.resolve(undefined);
-    const reading = reader.done ? Promise.resolve(undefined) : this.#exchange.read();
-    return reading.then(this.#came, this.#lost);
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 
-  readonly #came = (chunk: Buffer | undefined): BatchEvent | undefined | Promise<BatchEvent | undefined> => {
-    if (!chunk) return this.#last();
+  next(): Promise<Result> {
+    const value = this.#held;
+    if (this.#closed) return Promise.resolve(ended);
+    if (value) {
+      this.#held = undefined;
+      return Promise.resolve({ done: false, value });
+    }
+    const { failed, done } = this.#reader;
+    const isKnown = failed !== undefined || done || this.#ended;
+    return (isKnown ? Promise.resolve() : this.#options.exchange.ready()).then(this.#turn);
+  }
+
+  return(): Promise<Result> {
+    this.#close(this.#reader);
+    return Promise.resolve(ended);
+  }
+
+  readonly #turn = (): Result | Promise<Result> => {
+    // Somebody left while it was awaited.
+    if (this.#closed) return ended;
+    try {
+      const found = this.#read();
+      if (found === null) return this.next();
+      return { done: false, value: found ? this.#told(found) : this.#finish() };
+    } catch (thrown) {
+      this.#close(this.#reader);
+      throw toGatewayError(thrown, this.#options.signal);
+    }
+  };
+
+  /** What has come for the client; null for nothing, undefined at the end. */
+  #read(): BatchEvent | undefined | null {
     const reader = this.#reader;
+    if (reader.failed) throw reader.failed;
+    if (this.#ended) return undefined;
+    const chunk = reader.done ? undefined : this.#take();
+    if (chunk === null) return null;
+    if (chunk === undefined) return this.#last();
+    const { exchange } = this.#options;
+    reader.isAscii = this.#ascii &&= isAscii(chunk);
     this.#events.push(chunk.toString("latin1"));
     const found = reader.read(this.#events);
-    if (reader.done) this.#exchange.finish();
-    if (!found) return this.next();
+    if (reader.done) exchange.finish();
+    if (!found) return null;
     // Heartbeats, comments and empty deltas are no sign of life, nor is a bare role that of a first token.
-    if ((found.flags & (this.#first ? CONTENT : LIFE)) !== 0) {
-      this.#first = false;
-      this.#exchange.alive();
+    if ((found.flags & (this.#alive ? LIFE : CONTENT)) !== 0) {
+      this.#alive = true;
+      exchange.alive();
     }
     return found;
-  };
+  }
 
-  readonly #lost = (thrown: unknown): BatchEvent | undefined => {
-    // An answer that has ended is whole, however its connection ends.
-    if (this.#reader.complete && thrown instanceof GatewayError && lost.has(thrown.code)) return this.#last();
-    throw thrown;
-  };
+  #take(): Buffer | undefined | null {
+    try {
+      return this.#options.exchange.take();
+    } catch (thrown) {
+      // An answer that has ended is whole, however its connection ends.
+      if (this.#reader.complete && thrown instanceof GatewayError && lost.has(thrown.code)) return undefined;
+      throw thrown;
+    }
+  }
 
   /** What the end leaves to be said. */
   #last(): BatchEvent | undefined {
@@ -67,67 +126,23 @@ export class Batches {
     }
     return reader.end();
   }
-}
 
-interface Telling {
-  readonly reader: ChunkReader;
-  readonly signal: AbortSignal;
-  /** Called once, when the stream has ended or nobody reads on; with its reader where it had not ended. */
-  close(cut: ChunkReader | undefined): void;
-}
-
-/** An event stream as events: `start` before the first batch, `finish` behind the last. Written by hand: a generator takes three turns of the queue for each. */
-export class Told implements AsyncIterableIterator<ModelEvent, undefined> {
-  readonly #batches: Batches;
-  readonly #telling: Telling;
-  #first: BatchEvent | undefined;
-  #begun = false;
-  #closed = false;
-
-  constructor(batches: Batches, telling: Telling) {
-    this.#batches = batches;
-    this.#telling = telling;
+  #told(found: BatchEvent): ModelEvent {
+    if (this.#started) return found;
+    this.#started = true;
+    this.#held = found;
+    return { type: "start", ...this.#reader.reply };
   }
 
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  next(): Promise<IteratorResult<ModelEvent, undefined>> {
-    if (this.#closed) return Promise.resolve(ended);
-    const value = this.#first;
-    if (!value) return this.#batches.next().then(this.#came, this.#failed);
-    this.#first = undefined;
-    return Promise.resolve({ done: false, value });
-  }
-
-  return(): Promise<IteratorResult<ModelEvent, undefined>> {
-    this.#close(this.#telling.reader);
-    return Promise.resolve(ended);
-  }
-
-  readonly #came = (found: BatchEvent | undefined): IteratorResult<ModelEvent, undefined> => {
-    const { reader } = this.#telling;
-    if (found && this.#begun) return { done: false, value: found };
-    if (found) {
-      this.#begun = true;
-      this.#first = found;
-      return { done: false, value: { type: "start", ...reader.reply } };
-    }
+  #finish(): FinishEvent {
     this.#close(undefined);
-    const { usage, usageBytes: bytes } = reader;
-    return { done: false, value: { type: "finish", ...(usage && { usage }), ...(bytes !== undefined && { bytes }) } };
-  };
-
-  readonly #failed = (thrown: unknown): IteratorResult<ModelEvent, undefined> => {
-    if (this.#closed) return ended;
-    this.#close(this.#telling.reader);
-    throw toGatewayError(thrown, this.#telling.signal);
-  };
+    const { usage, usageBytes: bytes } = this.#reader;
+    return { type: "finish", ...(usage && { usage }), ...(bytes !== undefined && { bytes }) };
+  }
 
   #close(cut: ChunkReader | undefined): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#telling.close(cut);
+    this.#options.close(cut);
   }
 }

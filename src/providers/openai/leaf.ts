@@ -13,7 +13,7 @@ import { readRefusal, readWhole, refusePage } from "../../upstream/whole.ts";
 import { readAnswer } from "./answer.ts";
 import { ChunkReader } from "./chunks.ts";
 import { refusalError } from "./errors.ts";
-import { Batches, Told } from "./event-stream.ts";
+import { EventStream } from "./event-stream.ts";
 import type { RequestWriter } from "./request.ts";
 
 export interface LeafOptions {
@@ -66,9 +66,7 @@ export class OpenAiLeaf implements Model {
       await this.#accept(head, exchange, call);
       if (isEventStream(head)) {
         isRead = true;
-        const reader = this.#reader(request, call, wantsUsage);
-        const close = (cut: ChunkReader | undefined): void => this.#close(exchange, call, cut);
-        return new Told(new Batches(exchange, reader, this.name), { reader, signal: call.signal, close });
+        return this.#events(exchange, this.#reader(request, call, wantsUsage), call);
       }
       // The upstream answered a stream request with plain JSON.
       const { choices, usage } = await this.#completion(exchange, call);
@@ -115,19 +113,18 @@ export class OpenAiLeaf implements Model {
 
   /** An answer that is still coming, a stream, or a refusal. */
   async #followed(exchange: Exchange, head: Head, request: ChatRequest, call: Call): Promise<FinishEvent> {
-    let cut: ChunkReader | undefined;
+    let isRead = false;
     try {
       await this.#accept(head, exchange, call);
       if (!isEventStream(head)) return finishOf(await this.#completion(exchange, call));
       // Streamed upstream so that a cut leg can be billed for what it wrote, but told as one whole answer.
-      cut = this.#reader(request, call, false);
-      const completion = await this.#folded(new Batches(exchange, cut, this.name), cut);
-      cut = undefined;
-      return finishOf(completion);
+      isRead = true;
+      const reader = this.#reader(request, call, false);
+      return finishOf(await folded(this.#events(exchange, reader, call), reader));
     } catch (thrown) {
       throw toGatewayError(thrown, call.signal);
     } finally {
-      this.#close(exchange, call, cut);
+      if (!isRead) this.#close(exchange, call, undefined);
     }
   }
 
@@ -184,14 +181,21 @@ export class OpenAiLeaf implements Model {
     return new ChunkReader({ identity, upstream: this.name, wantsUsage, wallMs: () => clock.wall(), choices: body.n ?? 1 });
   }
 
-  async #folded(batches: Batches, reader: ChunkReader): Promise<Completion> {
-    const fold = newFold();
-    for (let found = await batches.next(); found; found = await batches.next()) {
-      for (const delta of found.deltas) fold.add(delta);
-    }
-    const { usage } = reader;
-    return { ...reader.reply, choices: fold.choices(), ...(usage && { usage }) };
+  /** What the upstream streams from here on; closes the exchange. */
+  #events(exchange: Exchange, reader: ChunkReader, call: Call): EventStream {
+    const close = (cut: ChunkReader | undefined): void => this.#close(exchange, call, cut);
+    return new EventStream({ exchange, reader, upstream: this.name, signal: call.signal, close });
   }
+}
+
+async function folded(events: EventStream, reader: ChunkReader): Promise<Completion> {
+  const fold = newFold();
+  for await (const event of events) {
+    if (event.type !== "batch") continue;
+    for (const delta of event.deltas) fold.add(delta);
+  }
+  const { usage } = reader;
+  return { ...reader.reply, choices: fold.choices(), ...(usage && { usage }) };
 }
 
 /** Notes in the span what a cut leg wrote, for `observe` to bill. */
