@@ -1,48 +1,44 @@
 /** Numbers of many values together: a thousand of the least records. */
 const SLAB = 32_768;
-/** Names are of the config, nearly all; what has no room among them is a text of its value. */
-const MOST_NAMES = 4096;
+/** Room that a value finds at least; one that needs more has a slab of its own. */
+const ROOM = 2048;
+/** A longer name is a text of its value. */
 const LONGEST_NAME = 200;
 const NUMBER_BYTES = 8;
 const OWN_BYTES = 200;
 
-const numberOf = new Map<string, number>();
-const names: string[] = [];
-
-function register(name: string): number | undefined {
-  const known = numberOf.get(name);
-  if (known !== undefined) return known;
-  if (names.length >= MOST_NAMES || name.length > LONGEST_NAME) return undefined;
-  numberOf.set(name, names.length);
-  return names.push(name) - 1;
+/** Where values stand, and the names that they share. It goes with the last of them: what clients call a model is not remembered for longer. */
+interface Slab {
+  readonly numbers: Float64Array;
+  readonly names: readonly string[];
 }
 
 /**
  * A value as a list of numbers among those of others, outside of the heap: the garbage collector, which would move thousands of kept values from
- * place to place, does not see it. NaN stands for what is not there, a number of the register for a name, one below zero for a text.
+ * place to place, does not see it. NaN stands for what is not there, a number of the slab's register for a name, one below zero for a text.
  */
 export class Packed {
-  readonly #slab: Float64Array;
+  /** Bytes that it holds, about. */
+  readonly size: number;
+  readonly #slab: Slab;
   readonly #from: number;
   readonly #length: number;
   readonly #texts: readonly string[] | undefined;
 
-  constructor(slab: Float64Array, { from, length, texts }: { from: number; length: number; texts: readonly string[] | undefined }) {
+  constructor(slab: Slab, place: { from: number; length: number; texts: readonly string[] | undefined; nameBytes: number }) {
+    const { from, length, texts, nameBytes } = place;
     this.#slab = slab;
     this.#from = from;
     this.#length = length;
     this.#texts = texts;
-  }
-
-  /** Bytes that it holds, about. */
-  get size(): number {
-    let size = OWN_BYTES + NUMBER_BYTES * this.#length;
-    for (const text of this.#texts ?? []) size += 2 * text.length;
-    return size;
+    let size = OWN_BYTES + NUMBER_BYTES * length + nameBytes;
+    for (const text of texts ?? []) size += 2 * text.length;
+    this.size = size;
   }
 
   read(): PackReader {
-    return new PackReader(this.#slab.subarray(this.#from, this.#from + this.#length), this.#texts ?? []);
+    const { numbers, names } = this.#slab;
+    return new PackReader(numbers.subarray(this.#from, this.#from + this.#length), this.#texts ?? [], names);
   }
 }
 
@@ -50,11 +46,13 @@ export class Packed {
 class PackReader {
   readonly #numbers: Float64Array;
   readonly #texts: readonly string[];
+  readonly #names: readonly string[];
   #at = 0;
 
-  constructor(numbers: Float64Array, texts: readonly string[]) {
+  constructor(numbers: Float64Array, texts: readonly string[], names: readonly string[]) {
     this.#numbers = numbers;
     this.#texts = texts;
+    this.#names = names;
   }
 
   get isAtEnd(): boolean {
@@ -70,7 +68,7 @@ class PackReader {
   text(): string | undefined {
     const number = this.number();
     if (number === undefined) return undefined;
-    return number < 0 ? this.#texts[-1 - number] : names[number];
+    return number < 0 ? this.#texts[-1 - number] : this.#names[number];
   }
 }
 
@@ -80,9 +78,23 @@ export class Packer {
   #numbers = new Float64Array(256);
   #length = 0;
   #texts: string[] | undefined;
+  /** Of names that it is the first to have. */
+  #nameBytes = 0;
   /** Of the values before it. */
-  #slab = new Float64Array(0);
+  #slab: Slab & { readonly names: string[] } = { numbers: new Float64Array(0), names: [] };
   #used = 0;
+  #numberOf = new Map<string, number>();
+
+  /** Forgets what was begun before and not ended: packing may have failed. */
+  begin(): void {
+    this.#length = 0;
+    this.#texts = undefined;
+    this.#nameBytes = 0;
+    if (this.#used + ROOM <= this.#slab.numbers.length) return;
+    this.#slab = { numbers: new Float64Array(SLAB), names: [] };
+    this.#used = 0;
+    this.#numberOf = new Map();
+  }
 
   number(number: number | undefined): void {
     if (this.#length === this.#numbers.length) {
@@ -96,9 +108,9 @@ export class Packer {
 
   /** A text that many values share. */
   name(name: string | undefined): void {
-    const number = name === undefined ? Number.NaN : register(name);
-    if (number === undefined) this.text(name);
-    else this.number(number);
+    if (name === undefined) this.number(undefined);
+    else if (name.length > LONGEST_NAME) this.text(name);
+    else this.number(this.#numberOf.get(name) ?? this.#register(name));
   }
 
   /** A text of this value alone. */
@@ -108,24 +120,21 @@ export class Packer {
     this.number(-this.#texts.push(text));
   }
 
-  /** Forgets what was begun: packing may have failed. */
-  begin(): void {
-    this.#length = 0;
-    this.#texts = undefined;
-  }
-
   /** The value of all that came since it was begun. */
   packed(): Packed {
     const length = this.#length;
-    const texts = this.#texts;
-    if (this.#used + length > this.#slab.length) {
-      this.#slab = new Float64Array(Math.max(length, SLAB));
-      this.#used = 0;
-    }
-    const slab = this.#slab;
-    const from = this.#used;
-    for (let index = 0; index < length; index += 1) slab[from + index] = this.#numbers[index] ?? Number.NaN;
-    this.#used += length;
-    return new Packed(slab, { from, length, texts });
+    const isLarge = this.#used + length > this.#slab.numbers.length;
+    const slab = isLarge ? { numbers: new Float64Array(length), names: this.#slab.names } : this.#slab;
+    const from = isLarge ? 0 : this.#used;
+    for (let index = 0; index < length; index += 1) slab.numbers[from + index] = this.#numbers[index] ?? Number.NaN;
+    if (!isLarge) this.#used += length;
+    return new Packed(slab, { from, length, texts: this.#texts, nameBytes: this.#nameBytes });
+  }
+
+  #register(name: string): number {
+    const number = this.#slab.names.push(name) - 1;
+    this.#numberOf.set(name, number);
+    this.#nameBytes += 2 * name.length;
+    return number;
   }
 }
