@@ -10,7 +10,8 @@ const OWN_BYTES = 200;
 /** Where values stand, and the names that they share. It goes with the last of them: what clients call a model is not remembered for longer. */
 interface Slab {
   readonly numbers: Float64Array;
-  readonly names: readonly string[];
+  /** Grows as long as values come. */
+  readonly names: string[];
 }
 
 /**
@@ -81,7 +82,7 @@ export class Packer {
   /** Of names that it is the first to have. */
   #nameBytes = 0;
   /** Of the values before it. */
-  #slab: Slab & { readonly names: string[] } = { numbers: new Float64Array(0), names: [] };
+  #slab: Slab = { numbers: new Float64Array(0), names: [] };
   #used = 0;
   #numberOf = new Map<string, number>();
 
