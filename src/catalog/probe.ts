@@ -1,3 +1,4 @@
+import { Aborter, type Signal } from "../model/abort.ts";
 import { sleep, type Clock } from "../model/clock.ts";
 import { GatewayError } from "../model/errors.ts";
 import { openScope } from "../model/scope.ts";
@@ -8,7 +9,7 @@ import type { Provided } from "./leaves.ts";
 export interface ServerProbe {
   readonly provider: string;
   /** Asks once and takes what it tells: of how many models. Undefined when it told nothing. Never rejects. */
-  ask(signal: AbortSignal, clock: Clock): Promise<number | undefined>;
+  ask(signal: Signal, clock: Clock): Promise<number | undefined>;
 }
 
 /** For all that one server is asked; each request has bounds of its own. */
@@ -61,7 +62,7 @@ interface ProbingOptions {
 
 /** Asks servers beside the running gateway. Who does not tell is asked a few times more. */
 export function startProbing(probes: readonly ServerProbe[], { clock, told }: ProbingOptions): Probing {
-  const controller = new AbortController();
+  const controller = new Aborter();
   const { signal } = controller;
   const once = async (probe: ServerProbe, isFirst: boolean): Promise<boolean> => {
     const models = await probe.ask(signal, clock);

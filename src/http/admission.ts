@@ -1,10 +1,11 @@
+import type { Aborter } from "../model/abort.ts";
 import { GatewayError } from "../model/errors.ts";
 
 /** Requests under way. Overload is refused early, for some, instead of shared by everybody. */
 export interface InFlight {
   /** Registers a request; throws when there are too many, or when the gateway is shutting down. */
-  enter(controller: AbortController): void;
-  leave(controller: AbortController): void;
+  enter(controller: Aborter): void;
+  leave(controller: Aborter): void;
   readonly count: number;
   /** Stops taking requests; resolves when none is left, or after `ms`, when the rest is aborted. */
   drain(ms: number): Promise<void>;
@@ -12,7 +13,7 @@ export interface InFlight {
 }
 
 export function newInFlight(max: number): InFlight {
-  const running = new Set<AbortController>();
+  const running = new Set<Aborter>();
   let draining = false;
   let emptied: () => void = () => {};
   return {

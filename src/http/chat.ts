@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { Aborter, type Signal } from "../model/abort.ts";
 import type { Entry } from "../catalog/catalog.ts";
 import { openBudget, unbounded, type Budget } from "../model/budget.ts";
 import { noTimeouts, type Call } from "../model/call.ts";
@@ -115,7 +116,7 @@ export class ChatRoute<R extends Reading = Reading> {
   /** Answers one request. Never rejects: whatever happens becomes an answer, a frame or a closed socket. */
   async handle(raw: IncomingMessage, reply: ServerResponse, body: Buffer): Promise<void> {
     const entered = getEntered(raw);
-    const controller = new AbortController();
+    const controller = new Aborter();
     const { inFlight } = this.#door;
     const dialect = this.#dialect;
     onHangUp(reply, controller);
@@ -184,7 +185,7 @@ export class ChatRoute<R extends Reading = Reading> {
     throw new GatewayError(code, message, isSoon ? { retryAfterMs } : {});
   }
 
-  #deadline(controller: AbortController, { deadlineMs }: Narrowing): Disposable | undefined {
+  #deadline(controller: Aborter, { deadlineMs }: Narrowing): Disposable | undefined {
     if (deadlineMs === undefined) return undefined;
     const expired = () =>
       controller.abort(new GatewayError("deadline_exceeded", `No answer within the ${deadlineMs} ms that the request allows.`));
@@ -200,7 +201,7 @@ export class ChatRoute<R extends Reading = Reading> {
     return narrowing.budget ? openBudget(bounds(narrowing.budget), budget, "this request") : budget;
   }
 
-  #call(asked: Asked, signal: AbortSignal, lease: Lease | undefined): Call {
+  #call(asked: Asked, signal: Signal, lease: Lease | undefined): Call {
     const { entered, narrowing, request } = asked;
     const { clock, random, log, retries } = this.#door;
     const trace = newTrace(entered.startMs, narrowing.expose === "full");

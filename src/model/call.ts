@@ -1,3 +1,4 @@
+import type { Signal } from "./abort.ts";
 import type { Budget } from "./budget.ts";
 import type { Clock } from "./clock.ts";
 import type { Ledger } from "./ledger.ts";
@@ -46,7 +47,7 @@ export interface Call {
   readonly identity: Identity;
   readonly principal: Principal;
   /** Client gone, shutdown, deadline, or a parent that has its answer. Aborted with a GatewayError, always. */
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
   readonly delivery: Delivery;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
@@ -76,7 +77,7 @@ export interface Entry {
   /** True for a member of a panel: a slot of its own. */
   readonly member?: boolean;
   readonly delivery?: Delivery;
-  readonly signal?: AbortSignal;
+  readonly signal?: Signal;
   readonly budget?: Budget;
   /** Whoever reads its agreement compares it with these; none where nobody reads it. The call's own unless given. */
   readonly marks?: readonly number[];

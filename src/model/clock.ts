@@ -1,3 +1,4 @@
+import type { Signal } from "./abort.ts";
 /** Time, injected: nothing in a strategy reads the machine's clock. */
 export interface Clock {
   /** Monotonic milliseconds. */
@@ -17,15 +18,15 @@ export const systemClock: Clock = {
 };
 
 /** Waits `ms`, or rejects with the signal's reason when it aborts first. */
-export function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+export function sleep(clock: Clock, ms: number, signal: Signal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
-      reject(signal.reason as Error);
+      reject(signal.reason);
       return;
     }
     const abort = () => {
       timer[Symbol.dispose]();
-      reject(signal.reason as Error);
+      reject(signal.reason);
     };
     const timer = clock.timer(ms, () => {
       signal.removeEventListener("abort", abort);

@@ -1,3 +1,5 @@
+import type { Signal } from "./abort.ts";
+
 /** One row per failure: HTTP status, OpenAI `type`, OpenAI `code`, whether the same model may be tried again, whether another may succeed. */
 const table = {
   //                      status  type                      code                       retry  elsewhere
@@ -127,14 +129,14 @@ export class GatewayError extends Error {
  * The only place where an unknown throwable becomes ours. An aborted signal wins over whatever was thrown, and its reason is the answer, so
  * that a deadline is not mistaken for a client who left. Signals are always aborted with a GatewayError.
  */
-export function toGatewayError(thrown: unknown, signal?: AbortSignal): GatewayError {
+export function toGatewayError(thrown: unknown, signal?: Signal): GatewayError {
   if (signal?.aborted && signal.reason instanceof GatewayError) return signal.reason;
   if (thrown instanceof GatewayError) return thrown;
   return new GatewayError("internal", "The gateway failed on this request.", { cause: thrown });
 }
 
 /** Throws the reason of an aborted signal. */
-export function throwIfAborted(signal: AbortSignal): void {
+export function throwIfAborted(signal: Signal): void {
   if (signal.aborted) throw toGatewayError(signal.reason, signal);
 }
 

@@ -1,25 +1,26 @@
+import { Aborter, type Signal } from "./abort.ts";
 import type { Call } from "./call.ts";
 import type { GatewayError } from "./errors.ts";
 
 /** A signal of one's own below a parent's: aborts with the parent, or by itself. Dispose of it, or the parent keeps a listener. */
 export interface Scope extends Disposable {
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
   abort(reason: GatewayError): void;
 }
 
 /** A class and not a literal with `[Symbol.dispose]` in it: V8 makes those in C++, each time. */
 class OwnScope implements Scope {
-  readonly #parent: AbortSignal;
-  readonly #controller = new AbortController();
+  readonly #parent: Signal;
+  readonly #controller = new Aborter();
   readonly #follow = (): void => this.#controller.abort(this.#parent.reason);
 
-  constructor(parent: AbortSignal) {
+  constructor(parent: Signal) {
     this.#parent = parent;
     if (parent.aborted) this.#follow();
     else parent.addEventListener("abort", this.#follow, { once: true });
   }
 
-  get signal(): AbortSignal {
+  get signal(): Signal {
     return this.#controller.signal;
   }
 
@@ -48,7 +49,7 @@ class Deadline extends OwnScope {
 }
 
 /** Opens a scope below `parent`. */
-export function openScope(parent: AbortSignal): Scope {
+export function openScope(parent: Signal): Scope {
   return new OwnScope(parent);
 }
 

@@ -1,3 +1,4 @@
+import type { Signal } from "../model/abort.ts";
 import type { Call } from "../model/call.ts";
 import { GatewayError } from "../model/errors.ts";
 import { openScope } from "../model/scope.ts";
@@ -5,7 +6,7 @@ import { openScope } from "../model/scope.ts";
 /** The time that a panel has until its answer begins. */
 export interface Patience extends Disposable {
   /** Aborts with the call, or when the time is up. */
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
   /** Milliseconds that are left; undefined when it never ends. */
   leftMs(): number | undefined;
   /** Stops the clock, for when the answer has begun; the call can still end it. */

@@ -1,3 +1,4 @@
+import type { Signal } from "../model/abort.ts";
 import { enter, type Call } from "../model/call.ts";
 import { complete } from "../model/complete.ts";
 import { textOf, type Completion } from "../model/completion.ts";
@@ -17,7 +18,7 @@ export interface Repair {
   readonly prompt: RepairPrompt;
   readonly validator: Validator;
   /** Ends the repair, besides the call's own. */
-  readonly signal?: AbortSignal;
+  readonly signal?: Signal;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Signal } from "../model/abort.ts";
 import { enter, type Call } from "../model/call.ts";
 import { deltasOf } from "../model/choice-deltas.ts";
 import { complete, type Completed } from "../model/complete.ts";
@@ -18,7 +19,7 @@ function requestsOf(request: ChatRequest): (run: number) => ChatRequest {
 }
 
 /** A call for one run. Nobody observes a run as a node, so its span is closed here. */
-function enterRun(call: Call, run: number, signal: AbortSignal): Call {
+function enterRun(call: Call, run: number, signal: Signal): Call {
   const delivery = run > 0 ? wholeDelivery(call) : call.delivery;
   return enter(call, { label: `choice ${run}`, member: true, delivery, signal });
 }

@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import type { Signal } from "../model/abort.ts";
 import type { Adapters, Decoder, Embedder, Passage, Reranker, Scorer } from "../model/leaves.ts";
 import type { Heeds } from "../model/heeds.ts";
 import type { Model } from "../model/model.ts";
@@ -54,7 +55,7 @@ export interface ProviderInstance {
    * Asks the server what its models can do, by requests that cost nothing and end soon; `*` is any model that it serves. Undefined or a rejection
    * when it does not tell: then nothing is known that was not known before. Ends when `signal` aborts.
    */
-  probe?(signal: AbortSignal): Promise<ReadonlyMap<string, Capabilities> | undefined>;
+  probe?(signal: Signal): Promise<ReadonlyMap<string, Capabilities> | undefined>;
   /** What its models offer beside chat; absent where they do not. */
   embedder?(model: string): Batched<Embedder> | undefined;
   reranker?(model: string): Batched<Reranker> | undefined;

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { Signal } from "../model/abort.ts";
 import type { Timeouts } from "../model/call.ts";
 import type { Passage } from "../model/leaves.ts";
 import { baseUrl } from "./base-url.ts";
@@ -155,7 +156,7 @@ export const openai = defineProvider({
       ...(telling === undefined
         ? {}
         : {
-            probe: (signal: AbortSignal) => {
+            probe: (signal: Signal) => {
               const { pool, headers } = wire;
               return probeServer(telling, {
                 name: site.name,

@@ -1,6 +1,7 @@
 import { subscribe } from "node:diagnostics_channel";
 import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher, Pool } from "undici";
+import type { Signal } from "../model/abort.ts";
 import type { Timeouts } from "../model/call.ts";
 import type { Clock } from "../model/clock.ts";
 import { GatewayError, toGatewayError } from "../model/errors.ts";
@@ -15,7 +16,7 @@ export interface PostRequest {
   readonly body: Buffer | undefined;
   readonly timeouts: Timeouts;
   readonly clock: Clock;
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
   /** `provider/model`, for errors. */
   readonly upstream: string;
 }

@@ -101,7 +101,7 @@ describe("a scope", () => {
     const clock = manualClock();
     const call = newCall({ clock });
     openDeadline(call, 100, () => reason)[Symbol.dispose]();
-    expect([getEventListeners(call.signal, "abort"), clock.pending]).toEqual([[], 0]);
+    expect([getEventListeners(call.signal as AbortSignal, "abort"), clock.pending]).toEqual([[], 0]);
   });
 
   test("with a deadline aborts when it passes; without one never", async () => {

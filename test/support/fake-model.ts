@@ -1,3 +1,4 @@
+import type { Signal } from "../../src/model/abort.ts";
 import type { Call } from "../../src/model/call.ts";
 import { sleep } from "../../src/model/clock.ts";
 import { collect, newFold } from "../../src/model/collect.ts";
@@ -181,10 +182,10 @@ async function* played(
   };
 }
 
-function silence(signal: AbortSignal): Promise<never> {
+function silence(signal: Signal): Promise<never> {
   return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason as Error);
-    else signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
 }
 

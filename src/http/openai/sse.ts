@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import type { Signal } from "../../model/abort.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { WireError } from "../../model/errors.ts";
 import { latin1Json } from "../../model/latin1.ts";
@@ -8,7 +9,7 @@ export interface SseOptions {
   head(): string[];
   readonly clock: Clock;
   /** Aborted when nobody shall wait for this client any longer. */
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
   /** Silence after which a heartbeat goes out. */
   readonly heartbeatMs: number;
   /** What a heartbeat is; undefined for a comment. */

@@ -1,4 +1,5 @@
 /** Asks the model whose answer is doubted, and settles what its gate found. */
+import type { Signal } from "../../model/abort.ts";
 import { enter, type Call } from "../../model/call.ts";
 import { complete } from "../../model/complete.ts";
 import { GatewayError } from "../../model/errors.ts";
@@ -45,7 +46,7 @@ export interface Doubting {
 /** An answer with what is known of it. A refusal says itself that there is none, so nobody is asked about it. */
 type Asked = { readonly answer: Doubted; readonly finding?: Finding };
 
-function repair(doubting: Doubting, validator: Validator, signal: AbortSignal) {
+function repair(doubting: Doubting, validator: Validator, signal: Signal) {
   return { writer: doubting.self, prompt: doubting.repairPrompt, validator, signal };
 }
 

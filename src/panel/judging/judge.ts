@@ -1,4 +1,5 @@
 /** Asking judges. A judge that fails is a value, never an exception; what to do without a verdict is the asker's, by a deterministic rule. */
+import type { Signal } from "../../model/abort.ts";
 import { enter, type Call } from "../../model/call.ts";
 import { complete } from "../../model/complete.ts";
 import { throwIfAborted, type GatewayError } from "../../model/errors.ts";
@@ -30,7 +31,7 @@ export type Reply<T> =
 
 export interface AskOptions {
   /** Ends the asking besides the call's own: a deadline. */
-  readonly signal?: AbortSignal;
+  readonly signal?: Signal;
 }
 
 /** Says once more, at the end, what a reply has to look like. */
@@ -60,7 +61,7 @@ interface Attempt<T> {
   readonly error?: GatewayError;
 }
 
-async function attempt<T>(question: Question<T>, asked: ChatRequest, call: Call, signal: AbortSignal): Promise<Attempt<T>> {
+async function attempt<T>(question: Question<T>, asked: ChatRequest, call: Call, signal: Signal): Promise<Attempt<T>> {
   const { form, judge, label } = question;
   // A slot of its own: many questions at once must not share the attempts of one.
   const inner = enter(call, { label, member: true, delivery: wholeDelivery(call), signal });

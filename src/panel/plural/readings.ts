@@ -1,3 +1,4 @@
+import type { Signal } from "../../model/abort.ts";
 import { enter, type Call } from "../../model/call.ts";
 import { complete } from "../../model/complete.ts";
 import { throwIfAborted, toGatewayError, type GatewayError } from "../../model/errors.ts";
@@ -32,7 +33,7 @@ export interface Reader {
   readonly options: readonly PollOption[];
   /** Ask for numbers, instead of reading the probabilities of a letter. */
   readonly stated: boolean;
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
 }
 
 /** As many as the API tells. */

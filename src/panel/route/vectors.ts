@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Signal } from "../../model/abort.ts";
 import { enter, type Call } from "../../model/call.ts";
 import { GatewayError, throwIfAborted, toGatewayError } from "../../model/errors.ts";
 import type { Embedder } from "../../model/leaves.ts";
@@ -87,7 +88,7 @@ export class TextVectors {
   }
 
   /** Embeds a query, and the fixed texts where they have no vectors yet. Each call of the embedder has attempts of its own. */
-  async embed(query: string, call: Call, signal: AbortSignal): Promise<Likened> {
+  async embed(query: string, call: Call, signal: Signal): Promise<Likened> {
     while (this.#flight) if (!(await settled(this.#flight, signal))) return { ok: false, error: toGatewayError(signal.reason, signal) };
     if (this.#known.size === this.#texts.length) return this.#query(query, call, signal);
     const done = Promise.withResolvers<void>();
@@ -100,7 +101,7 @@ export class TextVectors {
     }
   }
 
-  async #query(query: string, call: Call, signal: AbortSignal): Promise<Likened> {
+  async #query(query: string, call: Call, signal: Signal): Promise<Likened> {
     const result = await embedded(this.#embedder, query, enter(call, { label: "embedder", member: true, delivery: "unary", signal }));
     return result.ok ? this.#checked(result.vector) : result;
   }
@@ -117,7 +118,7 @@ export class TextVectors {
     return { ok: true, vector: normalised(vector), known: this.#known };
   }
 
-  async #fill(query: string, call: Call, signal: AbortSignal): Promise<Likened> {
+  async #fill(query: string, call: Call, signal: Signal): Promise<Likened> {
     await this.#remember(call);
     throwIfAborted(call.signal);
     let missing = this.#texts.filter((text) => !this.#known.has(text));
@@ -166,7 +167,7 @@ export class TextVectors {
 }
 
 /** Waits for another request's work, at most until the signal aborts; false then. */
-async function settled(work: Promise<void>, signal: AbortSignal): Promise<boolean> {
+async function settled(work: Promise<void>, signal: Signal): Promise<boolean> {
   if (signal.aborted) return false;
   const left = Promise.withResolvers<false>();
   const leave = () => left.resolve(false);

@@ -1,4 +1,5 @@
 import { isAscii } from "node:buffer";
+import type { Signal } from "../../model/abort.ts";
 import { GatewayError, toGatewayError, type ErrorCode } from "../../model/errors.ts";
 import { CONTENT, Flag, type BatchEvent, type FinishEvent, type ModelEvent } from "../../model/events.ts";
 import { ended } from "../../model/hand-over.ts";
@@ -17,7 +18,7 @@ export interface EventStreamOptions {
   readonly reader: ChunkReader;
   /** `provider/model`, for errors. */
   readonly upstream: string;
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
   /** Called once, when the stream has ended or nobody reads on; with its reader where it had not ended. */
   close(cut: ChunkReader | undefined): void;
 }

@@ -1,3 +1,4 @@
+import type { Signal } from "../../model/abort.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { Pools } from "../../upstream/pools.ts";
 import { Exchange } from "../../upstream/post.ts";
@@ -15,7 +16,7 @@ export interface Server {
   /** Flat. */
   readonly headers: readonly string[];
   readonly clock: Clock;
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
 }
 
 type Told = ReadonlyMap<string, Capabilities>;

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import type { Signal } from "../../model/abort.ts";
 import { labelledLine, TableError } from "../../panel/route/labelled.ts";
 import type { Decision } from "../../panel/route/memory.ts";
 import { when, type Asked } from "../../panel/route/rules.ts";
@@ -93,7 +94,7 @@ export type PaidOptions = Exclude<RouteOptions, RulesOptions>;
 export type RouteMember = PaidOptions["members"][number];
 
 /** Makes a decision; `signal` ends when it is no longer waited for. A failure is a value. */
-export type Decide = (asked: Asked, signal: AbortSignal) => Promise<Decision>;
+export type Decide = (asked: Asked, signal: Signal) => Promise<Decision>;
 
 export function isNode(given: RouteMember): given is Node {
   return typeof given === "string" || "kind" in given;
