@@ -5,6 +5,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import type { Recorder } from "../catalog/record.ts";
 import type { RetryBudget } from "../model/slot.ts";
 import type { Store } from "../store/store.ts";
+import type { ProcessLog } from "../telemetry/log.ts";
 import type { InFlight } from "./admission.ts";
 import type { Asker } from "./auth.ts";
 import type { Cors } from "./cors.ts";
@@ -19,7 +20,7 @@ export interface Door {
   readonly retries: RetryBudget;
   /** Writes history, where the config asks for it. */
   readonly recorder?: Recorder | undefined;
-  readonly log: Log & { request(fields: Readonly<Record<string, unknown>>): void };
+  readonly log: Log & Pick<ProcessLog, "request">;
 }
 
 /** One good config, built. */

@@ -1,4 +1,5 @@
 import { pino, type DestinationStream, type Logger } from "pino";
+import { LineBuffer } from "./line-buffer.ts";
 
 /** What looks like a secret wherever it stands. */
 const secret = /\b(?:(?:sk|pk|rk|gsk|xai|key)-[\w-]{8,}|AIza[\w-]{10,}|[Bb]earer\s+[^\s"]+)/g;
@@ -20,26 +21,60 @@ export interface LogOptions {
   readonly destination?: DestinationStream;
 }
 
+/** What the line of a request tells, in its order there. What is undefined is left out. */
+export interface RequestFields {
+  readonly requestId: string;
+  /** The name of the key. */
+  readonly key?: string | undefined;
+  readonly model?: string | undefined;
+  readonly method?: string | undefined;
+  readonly path?: string | undefined;
+  /** Of HTTP. */
+  readonly status: number;
+  readonly stream?: boolean | undefined;
+  readonly ms?: number | undefined;
+  /** Until the first content. */
+  readonly firstMs?: number | undefined;
+  /** `provider/model` of the answer. */
+  readonly leaf?: string | undefined;
+  readonly legs?: number | undefined;
+  readonly promptTokens?: number | undefined;
+  readonly completionTokens?: number | undefined;
+  readonly usd?: number | undefined;
+  /** Code and message of the error. */
+  readonly error?: string | undefined;
+  readonly why?: string | undefined;
+  readonly degraded?: readonly string[] | undefined;
+  /** What was said, where the log may have it. */
+  readonly messages?: unknown;
+  readonly answer?: string | undefined;
+}
+
 /** The process log. */
 export interface ProcessLog extends Pick<Logger, "debug" | "info" | "warn" | "error"> {
-  /** The one line of a request: fields that are undefined are left out. Written by hand, because it is on the path of every request. */
-  request(fields: Readonly<Record<string, unknown>>): void;
+  /** The one line of a request. Written by hand, because it is on the path of every request. */
+  request(fields: RequestFields): void;
   /** Resolves when everything has been handed to the system. */
   close(): Promise<void>;
 }
 
 const FLUSH_MS = 200;
 const BATCH = 128;
+const BATCH_BYTES = 48 * 1024;
+
+/** Where lines go: they are put into the buffer, and then `landed` is called. */
+interface Sink extends DestinationStream {
+  readonly buffer: LineBuffer;
+  landed(): void;
+  close(): Promise<void>;
+}
 
 /** Collects lines and hands them on together: a write costs as much as a request, a search for secrets half of one. */
-function batched(redact: (text: string) => string): DestinationStream & { close(): Promise<void> } {
+function batched(redact: (text: string) => string): Sink {
   const out = pino.destination({ dest: 1, sync: false });
-  let lines: string[] = [];
+  const buffer = new LineBuffer();
   const flush = () => {
-    if (lines.length === 0) return;
-    const text = lines.join("");
-    lines = [];
-    out.write(redact(text));
+    if (buffer.lines > 0) out.write(redact(buffer.take()));
   };
   const timer = setInterval(flush, FLUSH_MS).unref();
   const onExit = () => {
@@ -47,9 +82,15 @@ function batched(redact: (text: string) => string): DestinationStream & { close(
     out.flushSync();
   };
   process.once("exit", onExit);
+  const landed = () => {
+    if (buffer.lines >= BATCH || buffer.length >= BATCH_BYTES) flush();
+  };
   return {
+    buffer,
+    landed,
     write(line: string) {
-      if (lines.push(line) >= BATCH) flush();
+      buffer.line(line);
+      landed();
     },
     close() {
       clearInterval(timer);
@@ -63,8 +104,13 @@ function batched(redact: (text: string) => string): DestinationStream & { close(
 }
 
 /** Writes lines at once. */
-function direct(destination: DestinationStream, redact: (text: string) => string): DestinationStream & { close(): Promise<void> } {
+function direct(destination: DestinationStream, redact: (text: string) => string): Sink {
+  const buffer = new LineBuffer();
   return {
+    buffer,
+    landed() {
+      destination.write(redact(buffer.take()));
+    },
     write(line: string) {
       destination.write(redact(line));
     },
@@ -72,53 +118,59 @@ function direct(destination: DestinationStream, redact: (text: string) => string
   };
 }
 
-const plain = /^[ !#-[\]-~]*$/;
-
 let secondMs = -1;
 let second = "";
 
-/** ISO 8601 in UTC with milliseconds. The calendar is asked once a second. */
-function isoTime(ms: number): string {
+/** Writes ISO 8601 in UTC with milliseconds. The calendar is asked once a second. */
+function putTime(buffer: LineBuffer, ms: number): void {
   const rest = ms % 1000;
   if (ms - rest !== secondMs) {
     secondMs = ms - rest;
-    second = new Date(ms).toISOString().slice(0, 20);
+    second = `,"time":"${new Date(ms).toISOString().slice(0, 20)}`;
   }
-  return `${second}${rest < 10 ? "00" : rest < 100 ? "0" : ""}${rest}Z`;
+  const zeros = rest < 10 ? "00" : rest < 100 ? "0" : "";
+  buffer.number(second + zeros, rest);
 }
 
-/** What stands before the value of a field, by its name: the names are ours, and few. */
-const openings: Record<string, string> = {};
-
-function openingOf(name: string): string {
-  return (openings[name] ??= `,${JSON.stringify(name)}:`);
-}
-
-/** A line with one field more; the small values that most fields are do not go through the serialiser. */
-function withField(line: string, name: string, value: unknown): string {
-  const begun = line + openingOf(name);
-  if (typeof value === "number" && Number.isFinite(value)) return begun + String(value);
-  if (typeof value === "boolean") return begun + (value ? "true" : "false");
-  return typeof value === "string" && plain.test(value) ? `${begun}"${value}"` : begun + JSON.stringify(value);
+function putFields(buffer: LineBuffer, fields: RequestFields): void {
+  buffer.text('Z","requestId":', fields.requestId);
+  buffer.text(',"key":', fields.key);
+  buffer.text(',"model":', fields.model);
+  buffer.text(',"method":', fields.method);
+  buffer.text(',"path":', fields.path);
+  buffer.number(',"status":', fields.status);
+  buffer.boolean(',"stream":', fields.stream);
+  buffer.number(',"ms":', fields.ms);
+  buffer.number(',"firstMs":', fields.firstMs);
+  buffer.text(',"leaf":', fields.leaf);
+  buffer.number(',"legs":', fields.legs);
+  buffer.number(',"promptTokens":', fields.promptTokens);
+  buffer.number(',"completionTokens":', fields.completionTokens);
+  buffer.number(',"usd":', fields.usd);
+  buffer.text(',"error":', fields.error);
+  buffer.text(',"why":', fields.why);
+  buffer.json(',"degraded":', fields.degraded);
+  buffer.json(',"messages":', fields.messages);
+  buffer.text(',"answer":', fields.answer);
 }
 
 /** Opens the process log: one JSON object a line, redacted. */
 export function openLog({ level, redact, destination }: LogOptions): ProcessLog {
   const out = destination ? direct(destination, redact) : batched(redact);
+  const { buffer } = out;
   const logger = pino(
     { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
     out,
   );
   const speaks = logger.isLevelEnabled("info");
   return Object.assign(logger, {
-    request(fields: Readonly<Record<string, unknown>>) {
+    request(fields: RequestFields) {
       if (!speaks) return;
-      let line = `{"level":"info","time":"${isoTime(Date.now())}"`;
-      for (const name in fields) {
-        const value = fields[name];
-        if (value !== undefined) line = withField(line, name, value);
-      }
-      out.write(`${line},"msg":"request"}\n`);
+      buffer.put('{"level":"info"');
+      putTime(buffer, Date.now());
+      putFields(buffer, fields);
+      buffer.end(',"msg":"request"}\n');
+      out.landed();
     },
     close: () => out.close(),
   });
