@@ -12,7 +12,7 @@ export interface PostRequest {
   readonly method: "POST" | "GET";
   readonly path: string;
   /** Flat: name, value, name, value. */
-  readonly headers: string[];
+  readonly headers: readonly string[];
   readonly body: Buffer | undefined;
   readonly timeouts: Timeouts;
   readonly clock: Clock;
@@ -263,7 +263,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Leg {
 
   #dispatch(): void {
     const { pool, method, path, headers, body } = this.#request;
-    pool.dispatch({ method, path, headers, body: body ?? null }, this);
+    // Read only: nothing is written into what all requests of a provider share.
+    pool.dispatch({ method, path, headers: headers as string[], body: body ?? null }, this);
   }
 
   #fail(error: GatewayError): void {

@@ -88,7 +88,7 @@ export class CompletionsLeaf implements Model {
       pool,
       method: "POST",
       path,
-      headers: [...headers, "content-length", String(bytes.length), "x-chorale-hops", String(call.hops + 1)],
+      headers: [...headers, "x-chorale-hops", String(call.hops + 1)],
       body: bytes,
       timeouts: tightest(timeouts, call.timeouts),
       clock: call.clock,

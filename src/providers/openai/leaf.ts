@@ -23,7 +23,7 @@ export interface LeafOptions {
   readonly model: string;
   readonly pool: ReturnType<Pools["of"]>;
   readonly path: string;
-  /** Flat, without content-length and hops. */
+  /** Flat, without hops; the length is told by the client of HTTP. */
   readonly headers: readonly string[];
   readonly writer: RequestWriter;
   readonly timeouts: Timeouts;
@@ -137,7 +137,7 @@ export class OpenAiLeaf implements Model {
       pool,
       method: "POST",
       path,
-      headers: [...headers, "content-length", String(wire.bytes.length), "x-chorale-hops", String(call.hops + 1)],
+      headers: [...headers, "x-chorale-hops", String(call.hops + 1)],
       body: wire.bytes,
       timeouts: tightest(timeouts, call.timeouts),
       clock: call.clock,

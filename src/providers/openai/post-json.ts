@@ -13,7 +13,7 @@ export interface Endpoint {
   readonly name: string;
   readonly pool: ReturnType<Pools["of"]>;
   readonly path: string;
-  /** Flat, without content-length and hops. */
+  /** Flat, without hops; the length is told by the client of HTTP. */
   readonly headers: readonly string[];
   readonly timeouts: Timeouts;
 }
@@ -59,7 +59,7 @@ export async function postBytes({ name, pool, path, headers, timeouts }: Endpoin
     pool,
     method: "POST",
     path,
-    headers: [...headers, "content-length", String(bytes.length), "x-chorale-hops", String(call.hops + 1)],
+    headers: [...headers, "x-chorale-hops", String(call.hops + 1)],
     body: bytes,
     timeouts: tightest(timeouts, call.timeouts),
     clock: call.clock,

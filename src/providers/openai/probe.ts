@@ -54,9 +54,8 @@ async function readWhole(exchange: Exchange): Promise<Buffer | undefined> {
 /** One request that costs nothing. An empty object where the server has no such page; throws when it can not be reached. */
 async function ask({ name, pool, headers, clock, signal }: Server, path: string, question?: Json): Promise<Json> {
   const body = question && Buffer.from(JSON.stringify(question));
-  const length = body ? ["content-length", String(body.length)] : [];
   const method = body ? "POST" : "GET";
-  const exchange = new Exchange({ pool, method, path, headers: [...headers, ...length], body, timeouts, clock, signal, upstream: name });
+  const exchange = new Exchange({ pool, method, path, headers, body, timeouts, clock, signal, upstream: name });
   try {
     const { status } = await exchange.head();
     const bytes = status === 200 ? await readWhole(exchange) : undefined;

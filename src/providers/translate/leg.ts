@@ -15,7 +15,7 @@ import { readRefusal, readWhole, refusePage } from "../../upstream/whole.ts";
 /** A request as it goes over the wire. */
 export interface Wire {
   readonly path: string;
-  /** Flat, without content-length and hops. */
+  /** Flat, without hops; the length is told by the client of HTTP. */
   readonly headers: readonly string[];
   readonly bytes: Buffer;
   /** What the dialect can not say and the answer does not depend on, in words for the client. */
@@ -152,7 +152,7 @@ export class TranslatedLeaf implements Model {
       pool,
       method: "POST",
       path,
-      headers: [...headers, "content-length", String(bytes.length), "x-chorale-hops", String(call.hops + 1)],
+      headers: [...headers, "x-chorale-hops", String(call.hops + 1)],
       body: bytes,
       timeouts: tightest(timeouts, call.timeouts),
       clock: call.clock,
