@@ -1,7 +1,7 @@
 import { isAscii, isUtf8 } from "node:buffer";
 import type { AssistantMessage, Choice, Completion, Logprobs } from "../../model/completion.ts";
 import { GatewayError } from "../../model/errors.ts";
-import { hasControl, legalEnd } from "../../model/json-scan.ts";
+import { isJsonString } from "../../model/json-scan.ts";
 import { inbandError } from "./errors.ts";
 import { canonicalText, finishReason, isDraft, type Draft } from "./message.ts";
 import { canonicalUsage, readUsage } from "./usage.ts";
@@ -143,7 +143,12 @@ function canonicalBody(body: Draft, context: AnswerContext): boolean {
 const plainHead = /^\{(?:"(?!error"|usage")[a-z_]+":(?:"[ !#-[\]-~]*"|0|[1-9]\d*|null),)+$/;
 const shortest = '"choices":[{"index":0,"message":{"role":"assistant","content":"';
 const plainEnd =
-  /^"(?:,"refusal":null)?(?:,"annotations":\[\])?\},(?:"logprobs":null,)?"finish_reason":"(?:stop|length)"(?:,"logprobs":null)?\}\],"usage":/;
+  /"(?:,"refusal":null)?(?:,"annotations":\[\])?\},(?:"logprobs":null,)?"finish_reason":"(?:stop|length)"(?:,"logprobs":null)?\}\],$/;
+/** More than `plainEnd` matches. */
+const LONGEST_END = 120;
+/** What stands behind the choices may be so long. */
+const LONGEST_TAIL = 2000;
+const toUsage = '"usage":';
 
 /** The usage that most servers send, and the little that may follow it. */
 const plainUsage =
@@ -163,26 +168,28 @@ function parsedObject(text: string): Draft | undefined {
 }
 
 /**
- * The common answer, recognised without parsing its choices: one of plain text in the compact form, usage right after it. Its only long part is
- * a JSON string, which is jumped over. Returns its usage; undefined sends the answer the long way.
+ * The common answer, recognised without parsing its choices: one of plain text in the compact form, usage right after it. Looks at both ends; what
+ * is between them has to be one JSON string. Returns its usage; undefined sends the answer the long way.
  */
-function unreadUsage(text: string, bytes: Buffer): Completion["usage"] {
+function unreadUsage(text: string): Completion["usage"] {
   const at = text.indexOf(shortest);
   if (at < 0 || at > 300) return undefined;
   const head = text.slice(0, at);
   if (!plainHead.test(head) || !head.includes('"object":"chat.completion",') || !/"created":\d/.test(head)) return undefined;
   const start = at + shortest.length;
-  const end = legalEnd(text, start);
-  if (end < 0 || text.length - end > 2000 || hasControl(bytes, start, end)) return undefined;
-  const rest = text.slice(end);
-  const found = plainEnd.exec(rest);
-  const counted = found && plainUsage.exec(rest.slice(found[0].length));
+  const told = text.lastIndexOf(`${toUsage}{`);
+  if (text.length - told > LONGEST_TAIL) return undefined;
+  const from = Math.max(start, told - LONGEST_END);
+  const found = plainEnd.exec(text.slice(from, told));
+  if (!found || !isJsonString(text.slice(start - 1, from + found.index + 1))) return undefined;
+  const rest = text.slice(told + toUsage.length);
+  const counted = plainUsage.exec(rest);
   if (counted) {
     const [, prompt, completion, cached] = counted;
     const usage = { promptTokens: Number(prompt), completionTokens: Number(completion) };
     return cached === undefined ? usage : { ...usage, cachedTokens: Number(cached) };
   }
-  const tail = found && !rest.includes('"error"') ? parsedObject(`{"usage":${rest.slice(found[0].length)}`) : undefined;
+  const tail = rest.includes('"error"') ? undefined : parsedObject(`{"usage":${rest}`);
   if (!tail || decisive.some((key) => key in tail)) return undefined;
   const { usage } = tail;
   return isDraft(usage) && !canonicalUsage(usage) ? readUsage(usage) : undefined;
@@ -231,7 +238,7 @@ class UnreadCompletion implements Completion {
 export function readAnswer(bytes: Buffer, context: AnswerContext): Completion {
   const valid = isUtf8(bytes);
   const latin1 = bytes.toString("latin1");
-  const usage = valid ? unreadUsage(latin1, bytes) : undefined;
+  const usage = valid ? unreadUsage(latin1) : undefined;
   if (usage) {
     answerPaths.unread += 1;
     return new UnreadCompletion(bytes, latin1, usage);
