@@ -47,6 +47,8 @@ export interface Completion {
   readonly bytes?: Buffer;
   /** The latin1 reading of `bytes`, where somebody has made it already. */
   readonly latin1?: string;
+  /** Each choice as its server wrote it, latin1, behind its start `{"index":0`; only where nobody had to read them. */
+  readonly unread?: readonly string[] | undefined;
 }
 
 /** The text of the first choice; empty when it has none. */

@@ -9,6 +9,7 @@ import { open } from "../model/open.ts";
 import { change, type ChatRequest } from "../model/request.ts";
 import { openScope, type Scope } from "../model/scope.ts";
 import { wholeDelivery } from "./flush.ts";
+import { MergedChoices } from "./merged-choices.ts";
 import { deriveSeed, seedOf } from "./seed.ts";
 
 /** The requests of the runs: run 0 keeps the client's seed, so that it is the answer which `n: 1` would have got. Without a seed all are one. */
@@ -84,8 +85,8 @@ export async function wholeTimes(inner: Model, n: number, request: ChatRequest, 
     throwIfAborted(call.signal);
     runs.throwIfFailed();
     const done = results.filter((result) => result.ok);
-    const choices = done.flatMap(({ completion }, index) => completion.choices.slice(0, 1).map((choice) => ({ ...choice, index })));
-    return { type: "finish", completion: { choices }, ...agreementOf(done.map(({ finish }) => finish)) };
+    const completion = new MergedChoices(done.map((result) => result.completion));
+    return { type: "finish", completion, ...agreementOf(done.map(({ finish }) => finish)) };
   } finally {
     scope[Symbol.dispose]();
   }

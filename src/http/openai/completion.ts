@@ -1,7 +1,7 @@
 import type { Identity } from "../../model/call.ts";
 import type { Completion } from "../../model/completion.ts";
 import { closingQuote, scanJsonObject, skipSpace } from "../../model/json-scan.ts";
-import { latin1, latin1Json, latin1Quoted } from "../../model/latin1.ts";
+import { latin1Json, latin1Quoted } from "../../model/latin1.ts";
 import type { Usage } from "../../model/usage.ts";
 import { wireUsage } from "./usage.ts";
 
@@ -21,26 +21,32 @@ export type Pieces = readonly (string | Buffer)[];
 /** Below this a body is joined to one string: one write. Above, long strings cost more than two writes. */
 const JOIN_BELOW = 4096;
 
-function rendered(completion: Completion, rendering: Rendering): string {
-  const { identity, usage, extension } = rendering;
-  const { id, created, model } = identity;
-  const total = usage ?? completion.usage;
-  return JSON.stringify({
-    id,
-    object: "chat.completion",
-    created,
-    model,
-    choices: completion.choices.map(({ index, message, finishReason, logprobs, extra }) => ({
+/** The choices in JSON, latin1. Those that nobody had to read are put together as they came. */
+function choicesJson(completion: Completion): string {
+  const { unread } = completion;
+  if (unread) return `[${unread.map((rest, index) => `{"index":${index}${rest}`).join(",")}]`;
+  return latin1Json(
+    completion.choices.map(({ index, message, finishReason, logprobs, extra }) => ({
       index,
       message,
       logprobs: logprobs ?? null,
       finish_reason: finishReason,
       ...extra,
     })),
+  );
+}
+
+function rendered(completion: Completion, rendering: Rendering): string {
+  const { identity, usage, extension } = rendering;
+  const { id, created, model } = identity;
+  const total = usage ?? completion.usage;
+  const rest = latin1Json({
     ...(total ? { usage: wireUsage(total) } : {}),
     ...completion.extra,
     ...(extension === undefined ? {} : { chorale: extension }),
   });
+  const identified = `{"id":${latin1Quoted(id)},"object":"chat.completion","created":${created},"model":${latin1Quoted(model)}`;
+  return `${identified},"choices":${choicesJson(completion)}${rest === "{}" ? "}" : `,${rest.slice(1)}`}`;
 }
 
 /** Where a top-level value stands in the text of an answer. */
@@ -148,5 +154,5 @@ function spliced(completion: Completion, rendering: Rendering): Pieces | undefin
 
 /** Writes a whole answer. Strings among the pieces are latin1: one character is one byte. */
 export function completionPieces(completion: Completion, rendering: Rendering): Pieces {
-  return spliced(completion, rendering) ?? [latin1(rendered(completion, rendering))];
+  return spliced(completion, rendering) ?? [rendered(completion, rendering)];
 }

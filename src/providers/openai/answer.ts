@@ -93,7 +93,7 @@ function extraOf(fields: Draft, standard: ReadonlySet<string>): Record<string, u
   return extra;
 }
 
-function toChoice(choice: Draft): Choice {
+function readChoice(choice: Draft): Choice {
   const extra = extraOf(choice, standardChoice);
   return {
     index: choice["index"] as number,
@@ -111,7 +111,7 @@ function toCompletion(body: Draft, bytes: Buffer | undefined): Completion {
     ...(typeof body["id"] === "string" ? { id: body["id"] } : {}),
     ...(typeof body["model"] === "string" ? { model: body["model"] } : {}),
     ...(typeof body["created"] === "number" ? { created: body["created"] } : {}),
-    choices: (body["choices"] as Draft[]).map(toChoice),
+    choices: (body["choices"] as Draft[]).map(readChoice),
     ...(usage ? { usage } : {}),
     ...(extra && { extra }),
     ...(bytes ? { bytes } : {}),
@@ -141,7 +141,8 @@ function canonicalBody(body: Draft, context: AnswerContext): boolean {
 
 /** A flat head of plain values: what stands before the choices in the compact form. */
 const plainHead = /^\{(?:"(?!error"|usage")[a-z_]+":(?:"[ !#-[\]-~]*"|0|[1-9]\d*|null),)+$/;
-const shortest = '"choices":[{"index":0,"message":{"role":"assistant","content":"';
+const toChoice = '"choices":[{"index":0';
+const shortest = `${toChoice},"message":{"role":"assistant","content":"`;
 const plainEnd =
   /"(?:,"refusal":null)?(?:,"annotations":\[\])?\},(?:"logprobs":null,)?"finish_reason":"(?:stop|length)"(?:,"logprobs":null)?\}\],$/;
 /** More than `plainEnd` matches. */
@@ -215,6 +216,12 @@ class UnreadCompletion implements Completion {
 
   get choices(): readonly Choice[] {
     return this.#parsed().choices;
+  }
+
+  /** Its form is known: one choice, and usage right behind it. */
+  get unread(): readonly string[] {
+    const from = this.latin1.indexOf(toChoice) + toChoice.length;
+    return [this.latin1.slice(from, this.latin1.lastIndexOf(`],${toUsage}{`))];
   }
 
   get id(): string {
