@@ -48,11 +48,12 @@ class Runs {
     this.#scopes = scopes;
   }
 
-  async start(inner: Model, request: ChatRequest, run: Call): Promise<Completed> {
-    const result = await complete(inner, request, run);
-    close(run, result.ok);
-    if (!result.ok) this.fail(result.error);
-    return result;
+  start(inner: Model, request: ChatRequest, run: Call): Promise<Completed> {
+    return complete(inner, request, run).then((result) => {
+      close(run, result.ok);
+      if (!result.ok) this.fail(result.error);
+      return result;
+    });
   }
 
   fail(error: GatewayError): void {

@@ -38,6 +38,10 @@ function isAnswer({ status, headers }: Head): boolean {
   return status === 200 && (headers["content-type"] ?? "").startsWith("application/json") && headers["content-encoding"] === undefined;
 }
 
+function withHops(headers: readonly string[], hops: number): readonly string[] {
+  return [...headers, "x-chorale-hops", String(hops + 1)];
+}
+
 function finishOf(completion: Completion): FinishEvent {
   const { usage } = completion;
   return usage ? { type: "finish", completion, usage } : { type: "finish", completion };
@@ -47,10 +51,13 @@ function finishOf(completion: Completion): FinishEvent {
 export class OpenAiLeaf implements Model {
   readonly name: string;
   readonly #options: LeafOptions;
+  /** The headers of all requests that come from no other gateway: nearly all. */
+  readonly #headers: readonly string[];
 
   constructor(options: LeafOptions) {
     this.name = options.name;
     this.#options = options;
+    this.#headers = withHops(options.headers, 0);
   }
 
   stream(request: ChatRequest, call: Call): AsyncIterable<ModelEvent> {
@@ -137,7 +144,7 @@ export class OpenAiLeaf implements Model {
       pool,
       method: "POST",
       path,
-      headers: [...headers, "x-chorale-hops", String(call.hops + 1)],
+      headers: call.hops === 0 ? this.#headers : withHops(headers, call.hops),
       body: wire.bytes,
       timeouts: tightest(timeouts, call.timeouts),
       clock: call.clock,

@@ -85,12 +85,32 @@ function streamEdits(dialect: Dialect, body: ChatBody, delivery: Delivery): Edit
 const nothing: readonly string[] = [];
 const changing: readonly (keyof Dialect)[] = ["drop", "refuse", "rename", "dropNulls", "systemOnly", "unnamed", "toolChoiceRequired"];
 
+/** A request that was written, and for what. */
+interface Written {
+  readonly model: string;
+  readonly delivery: Delivery;
+  readonly wire: WireRequest;
+}
+
 /** Writes requests in a dialect: the client's bytes with the model's name spliced in, and what the dialect must change. */
 export function requestWriter(dialect: Dialect, upstreamOf: (model: string) => string): RequestWriter {
   const changes = changing.some((key) => dialect[key] !== undefined);
   const strict = dialect.strict === true;
+  /** Legs that ask one model the same, a retry or the runs of a panel, share their bytes. */
+  const written = new WeakMap<ChatRequest, Written>();
+
+  function writeAnew(request: ChatRequest, model: string, delivery: Delivery, left: readonly string[]): WireRequest {
+    const { body } = request;
+    const { edits, dropped } = changes ? dialectEdits(dialect, body, upstreamOf(model)) : { edits: {} as Edits, dropped: [] };
+    if (isLimitedTwice(body) && edits["max_tokens"] === undefined) edits["max_tokens"] = undefined;
+    const bytes = requestBytes(request, { ...edits, ...streamEdits(dialect, body, delivery), chorale: undefined, model });
+    return { bytes, wantsUsage: body.stream_options?.include_usage === true, dropped: [...left, ...dropped] };
+  }
+
   return {
     write(given, model, delivery) {
+      const known = written.get(given);
+      if (known?.model === model && known.delivery === delivery) return known.wire;
       if (strict) refuseFileUrls(given.body, upstreamOf(model));
       const foreign = strict && given.foreign ? foreignEdits(given.foreign, given) : undefined;
       const asked = foreign ? change(given, foreign.edits) : given;
@@ -100,17 +120,12 @@ export function requestWriter(dialect: Dialect, upstreamOf: (model: string) => s
       const messages = dialect.textResults ? withoutToolImages(named.body.messages) : undefined;
       const request = messages ? change(named, { messages }) : named;
       const { body } = request;
-      const twice = isLimitedTwice(body);
-      const asIs = !changes && !twice && delivery === "unary" && !body.stream && body.stream_options === undefined && isUntouched(request);
+      const isSame = !changes && !isLimitedTwice(body) && isUntouched(request);
+      const asIs = isSame && delivery === "unary" && !body.stream && body.stream_options === undefined;
       if (asIs) return { bytes: renamedBytes(request, model), wantsUsage: false, dropped: nothing };
-      const { edits, dropped } = changes ? dialectEdits(dialect, body, upstreamOf(model)) : { edits: {} as Edits, dropped: [] };
-      if (twice && edits["max_tokens"] === undefined) edits["max_tokens"] = undefined;
-      const bytes = requestBytes(request, { ...edits, ...streamEdits(dialect, body, delivery), chorale: undefined, model });
-      return {
-        bytes,
-        wantsUsage: body.stream_options?.include_usage === true,
-        dropped: [...(foreign?.dropped ?? nothing), ...(spared?.dropped ?? nothing), ...dropped],
-      };
+      const wire = writeAnew(request, model, delivery, [...(foreign?.dropped ?? nothing), ...(spared?.dropped ?? nothing)]);
+      written.set(given, { model, delivery, wire });
+      return wire;
     },
   };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Message } from "../../../src/model/request.ts";
+import { change, type Message } from "../../../src/model/request.ts";
 import { dialects, type DialectName } from "../../../src/providers/openai/dialects.ts";
 import { requestWriter } from "../../../src/providers/openai/request.ts";
 import { newRequest } from "../../support/call.ts";
@@ -64,4 +64,17 @@ test("other servers get an answer back as it came", () => {
     refusal: null,
     annotations: [],
   });
+});
+
+test("what is asked of a model twice is written once", () => {
+  const writer = requestWriter(dialects.openai, (model) => `up/${model}`);
+  const request = change(newRequest({ n: 3, messages: [user] }), { n: undefined });
+  const { bytes } = writer.write(request, "m", "unary");
+  expect(JSON.parse(bytes.toString("utf8"))).toMatchObject({ model: "m" });
+  expect(writer.write(request, "m", "unary").bytes).toBe(bytes);
+  const other = writer.write(request, "other", "unary").bytes;
+  expect(JSON.parse(other.toString("utf8"))).toMatchObject({ model: "other" });
+  const streamed = writer.write(request, "other", "stream").bytes;
+  expect(JSON.parse(streamed.toString("utf8"))).toMatchObject({ model: "other", stream: true });
+  expect(writer.write(request, "m", "unary").bytes.equals(bytes)).toBe(true);
 });
