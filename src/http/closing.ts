@@ -23,7 +23,7 @@ export function closeRequest(
   const { entered, call, lease } = ended;
   const { store, clock } = door;
   const now = clock.wall();
-  const endMs = clock.now();
+  const endMs = call?.trace.root.endMs ?? clock.now();
   const usage = call?.ledger.usage();
   const known = call?.ledger.knownUsd();
   const usd = known === undefined ? undefined : cleanUsd(known);

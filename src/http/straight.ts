@@ -14,11 +14,12 @@ export function straightLength({ method, url, headers }: IncomingMessage, limit:
 
 /** Reads a body of a known length; calls one of the two, once. */
 export function readBody(raw: IncomingMessage, length: number, taker: { take(body: Buffer): void; fail(error: Error): void }): void {
-  const pieces: Buffer[] = [];
-  raw.on("data", (piece: Buffer) => pieces.push(piece));
-  raw.on("end", () => {
-    const [only] = pieces;
-    taker.take(only && pieces.length === 1 ? only : Buffer.concat(pieces, length));
+  let first: Buffer | undefined;
+  let others: Buffer[] | undefined;
+  raw.on("data", (piece: Buffer) => {
+    if (first) (others ??= [first]).push(piece);
+    else first = piece;
   });
+  raw.on("end", () => taker.take(others ? Buffer.concat(others, length) : (first ?? Buffer.alloc(0))));
   raw.on("error", (error) => taker.fail(error));
 }

@@ -48,7 +48,9 @@ export function sendWhole(
   const headers = ["content-type", "application/json", "content-length", String(length), ...entered.headers, ...answerHeaders(call, entry)];
   const cost = usd(call);
   if (cost !== undefined) headers.push("x-chorale-cost-usd", cost);
-  headers.push("server-timing", `total;dur=${Math.round(call.clock.now() - entered.startMs)}`);
+  const endMs = call.clock.now();
+  call.trace.root.endMs = endMs;
+  headers.push("server-timing", `total;dur=${Math.round(endMs - entered.startMs)}`);
   if (reply.destroyed) throw new GatewayError("client_closed", "The client closed the connection.");
   reply.writeHead(200, headers);
   for (let index = 0; index < pieces.length - 1; index += 1) reply.write(pieces[index], "latin1");

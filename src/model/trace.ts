@@ -4,6 +4,9 @@ import type { ErrorCode } from "./errors.ts";
 /** What became of a span. `lost` is a leg that its strategy no longer wanted. */
 export type SpanStatus = "running" | "ok" | "failed" | "lost";
 
+/** Of all spans without children. */
+const none: readonly Span[] = [];
+
 /** A span with all its fields from the start: every span has one shape, and what is learnt of it later has its place. */
 class OpenSpan {
   /** What the parent calls it: a member's label, `writer`, `step 2`. */
@@ -33,7 +36,8 @@ class OpenSpan {
   calls?: string;
   /** What the strategy decided and why; plain JSON. */
   decision?: Readonly<Record<string, unknown>>;
-  readonly children: Span[] = [];
+  /** Grows by `openSpan` alone. */
+  children: readonly Span[] = none;
 
   constructor(label: string, startMs: number) {
     this.label = label;
@@ -57,7 +61,10 @@ export interface Trace {
 /** Opens a span below `parent`. */
 export function openSpan(parent: Span, label: string, startMs: number): Span {
   const span = new OpenSpan(label, startMs);
-  parent.children.push(span);
+  const { children } = parent;
+  // Most have one, and an array that grows takes room for sixteen.
+  if (children.length === 0) parent.children = [span];
+  else (children as Span[]).push(span);
   return span;
 }
 

@@ -224,7 +224,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Leg {
       if (this.#queued > LINGER_BYTES) this.#fail(new GatewayError("cancelled", "No longer needed."));
       return;
     }
-    this.#chunks.push(chunk);
+    // Nearly always the only one, and an array that grows takes room for sixteen.
+    if (this.#chunks.length === 0) this.#chunks = [chunk];
+    else this.#chunks.push(chunk);
     if (this.#gathering && this.#queued <= GATHERED_BYTES && this.#chunks.length < GATHERED_PIECES) {
       this.#timers.touch("idle");
       return;
