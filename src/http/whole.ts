@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { Call } from "../model/call.ts";
-import { complete } from "../model/complete.ts";
+import { completing } from "../model/complete.ts";
 import { textOf, type Completion } from "../model/completion.ts";
 import { GatewayError } from "../model/errors.ts";
 import { answerHeaders, usd } from "./answer-headers.ts";
@@ -14,7 +14,7 @@ const answered: Outcome = { status: 200, stream: false };
 /** Answers a request as one JSON body. Throws what the model throws; nothing has gone out then. */
 export function answerWhole(asked: Asked, call: Call, reply: ServerResponse): Promise<Outcome> {
   const { entry, request } = asked;
-  return complete(entry.model, request, rootCall(call, entry)).then((result) => {
+  return completing(entry.model, request, rootCall(call, entry), (result) => {
     if (!result.ok) throw result.error;
     return send(asked, call, { reply, completion: result.completion });
   });

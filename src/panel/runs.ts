@@ -1,7 +1,7 @@
 import type { Signal } from "../model/abort.ts";
 import { enter, type Call } from "../model/call.ts";
 import { deltasOf } from "../model/choice-deltas.ts";
-import { complete, type Completed } from "../model/complete.ts";
+import { completing, type Completed } from "../model/complete.ts";
 import { GatewayError, throwIfAborted } from "../model/errors.ts";
 import { batch, type FinishEvent, type ModelEvent } from "../model/events.ts";
 import type { Model } from "../model/model.ts";
@@ -49,7 +49,7 @@ class Runs {
   }
 
   start(inner: Model, request: ChatRequest, run: Call): Promise<Completed> {
-    return complete(inner, request, run).then((result) => {
+    return completing(inner, request, run, (result) => {
       close(run, result.ok);
       if (!result.ok) this.fail(result.error);
       return result;

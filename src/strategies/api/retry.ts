@@ -2,7 +2,7 @@ import * as z from "zod";
 import { enter, type Call } from "../../model/call.ts";
 import { sleep } from "../../model/clock.ts";
 import { GatewayError } from "../../model/errors.ts";
-import { complete, type Completed } from "../../model/complete.ts";
+import { completing, type Completed } from "../../model/complete.ts";
 import type { FinishEvent, ModelEvent } from "../../model/events.ts";
 import { handOver, only } from "../../model/hand-over.ts";
 import { open, type Opening } from "../../model/open.ts";
@@ -76,13 +76,13 @@ export const retry = defineStrategy({
   build(own, site) {
     const child = site.child(own.model, "model");
     const labels = Array.from({ length: own.attempts }, (_, index) => `attempt ${index + 1}`);
-    const whole = (request: ChatRequest, call: Call) => tries(call, (inner) => complete(child, request, inner), finishOf);
+    const whole = (request: ChatRequest, call: Call) => tries(call, (inner, then) => completing(child, request, inner, then), finishOf);
     return {
       name: site.name,
       stream: (request, call) =>
         handOver(async () => {
           if (call.delivery !== "stream") return only(await whole(request, call));
-          return tries(call, (inner) => open(child, request, inner, holdGate(own.hold)), eventsOf);
+          return tries(call, (inner, then) => open(child, request, inner, holdGate(own.hold)).then(then), eventsOf);
         }),
       whole,
       unable: (request) => child.unable?.(request),
@@ -91,11 +91,11 @@ export const retry = defineStrategy({
     /** Tries until it succeeds, and takes out of that what is asked for. Throws the last error. No async function: it is on the way of every request. */
     function tries<T extends Succeeded, R>(
       call: Call,
-      attemptOne: (inner: Call) => Promise<T | Failed>,
+      attemptOne: (inner: Call, then: (tried: T | Failed) => R | Promise<R>) => Promise<R>,
       take: (tried: T) => R,
       before: Tried = untried,
     ): Promise<R> {
-      return attemptOne(enter(call, { label: labels[before.attempts] ?? "" })).then((tried) => {
+      return attemptOne(enter(call, { label: labels[before.attempts] ?? "" }), (tried) => {
         if (tried.ok) {
           if (before.made > 0) call.span.decision = { attempts: before.made + 1 };
           return take(tried);
