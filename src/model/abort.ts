@@ -31,7 +31,7 @@ export class Aborter implements Signal {
     return this;
   }
 
-  /** Who comes too late is not called, as with the platform's: look at `aborted` first. */
+  /** Who comes too late is not called: look at `aborted` first. */
   addEventListener(_type: "abort", listener: Listener): void {
     if (this.#aborted || listener === this.#first) return;
     // In the order in which they came: the first place is free only where nobody waits behind it.

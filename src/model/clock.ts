@@ -1,4 +1,5 @@
 import type { Signal } from "./abort.ts";
+
 /** Time, injected: nothing in a strategy reads the machine's clock. */
 export interface Clock {
   /** Monotonic milliseconds. */

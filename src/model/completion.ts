@@ -47,7 +47,7 @@ export interface Completion {
   readonly bytes?: Buffer;
   /** The latin1 reading of `bytes`, where somebody has made it already. */
   readonly latin1?: string;
-  /** Each choice as its server wrote it, latin1, behind its start `{"index":0`; only where nobody had to read them. */
+  /** Each choice as its server wrote it, latin1, behind its start `{"index":0`; only where that is known without reading. */
   readonly unread?: readonly string[] | undefined;
 }
 

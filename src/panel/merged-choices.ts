@@ -1,6 +1,6 @@
 import type { Choice, Completion } from "../model/completion.ts";
 
-/** Answers of one choice each as the choices of one answer, in order. What nobody had to read stays unread. */
+/** Answers of one choice each as the choices of one answer, in order. They are put together as text where all are known so. */
 export class MergedChoices implements Completion {
   readonly #parts: readonly Completion[];
   #choices: readonly Choice[] | undefined;
@@ -14,7 +14,7 @@ export class MergedChoices implements Completion {
     return this.#choices;
   }
 
-  /** Undefined as soon as one of them had to be read. */
+  /** Undefined as soon as one of them is not known as text. */
   get unread(): readonly string[] | undefined {
     const all: string[] = [];
     for (const { unread } of this.#parts) {

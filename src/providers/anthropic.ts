@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { baseUrl } from "./base-url.ts";
 import { defineProvider } from "./define.ts";
+import { ownHeaders } from "./headers.ts";
 
 const timeouts = z
   .strictObject({
@@ -34,10 +35,7 @@ const options = z.strictObject({
     .enum(["none", "budget", "adaptive"])
     .optional()
     .describe("How `reasoning_effort` is told: not at all, as a budget of tokens, or as an effort. By default as the model takes it."),
-  headers: z
-    .record(z.string().regex(/^[\w-]+$/), z.string().regex(/^[\t\x20-\x7e]*$/))
-    .default({})
-    .describe("Added to every request, such as `anthropic-beta`."),
+  headers: ownHeaders.describe("Added to every request, such as `anthropic-beta`."),
   timeouts,
 });
 

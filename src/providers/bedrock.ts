@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { baseUrl } from "./base-url.ts";
 import { defineProvider } from "./define.ts";
+import { ownHeaders } from "./headers.ts";
 
 const timeouts = z
   .strictObject({
@@ -27,10 +28,7 @@ const options = z
     secretAccessKey: secret.optional(),
     sessionToken: secret.optional().describe("Of temporary credentials."),
     baseUrl: baseUrl.optional().describe("Instead of the public address of the region, such as that of a private endpoint."),
-    headers: z
-      .record(z.string().regex(/^[\w-]+$/), z.string().regex(/^[\t\x20-\x7e]*$/))
-      .default({})
-      .describe("Added to every request."),
+    headers: ownHeaders.describe("Added to every request."),
     timeouts,
   })
   .refine(({ accessKeyId, secretAccessKey }) => (accessKeyId === undefined) === (secretAccessKey === undefined), {

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { baseUrl } from "./base-url.ts";
 import { defineProvider } from "./define.ts";
+import { ownHeaders } from "./headers.ts";
 
 const timeouts = z
   .strictObject({
@@ -19,10 +20,7 @@ const options = z.strictObject({
     .optional()
     .describe("Sent to this provider and to nobody else, in a header."),
   baseUrl: baseUrl.default("https://generativelanguage.googleapis.com/v1beta").describe("Up to and with the version."),
-  headers: z
-    .record(z.string().regex(/^[\w-]+$/), z.string().regex(/^[\t\x20-\x7e]*$/))
-    .default({})
-    .describe("Added to every request."),
+  headers: ownHeaders.describe("Added to every request."),
   timeouts,
 });
 

@@ -4,6 +4,7 @@ import type { Timeouts } from "../model/call.ts";
 import type { Passage } from "../model/leaves.ts";
 import { baseUrl } from "./base-url.ts";
 import { defineProvider, type Capabilities } from "./define.ts";
+import { ownHeaders } from "./headers.ts";
 import { dialects, type Dialect, type DialectName } from "./openai/dialects.ts";
 import { embeddingsLeaf } from "./openai/embeddings.ts";
 import { CompletionsLeaf } from "./openai/completions.ts";
@@ -33,10 +34,7 @@ const options = z.strictObject({
     .describe("Sent to this provider and to nobody else."),
   baseUrl: baseUrl.optional().describe("Up to and with `/v1`. Each dialect knows its own."),
   dialect: z.enum(names).optional().describe("Which server speaks there; what differs between servers is data."),
-  headers: z
-    .record(z.string().regex(/^[\w-]+$/), z.string().regex(/^[\t\x20-\x7e]*$/))
-    .default({})
-    .describe("Added to every request."),
+  headers: ownHeaders.describe("Added to every request."),
   timeouts,
 });
 

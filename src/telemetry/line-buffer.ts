@@ -13,21 +13,30 @@ const MOST_DIGITS = 10;
 export class LineBuffer {
   #bytes = Buffer.allocUnsafe(BYTES);
   #at = 0;
+  /** The end of the last whole line. */
+  #ended = 0;
   #lines = 0;
 
   get lines(): number {
     return this.#lines;
   }
 
-  /** Bytes that wait. */
+  /** Bytes of whole lines. */
   get length(): number {
-    return this.#at;
+    return this.#ended;
   }
 
   /** A line that is there already. */
   line(text: string): void {
+    this.#at = this.#ended;
     this.#write(text);
-    this.#lines += 1;
+    this.#land();
+  }
+
+  /** Begins a line. One that was begun and not ended, because something threw, is gone. */
+  begin(text: string): void {
+    this.#at = this.#ended;
+    this.put(text);
   }
 
   /** Text of ours: plain ASCII. */
@@ -97,16 +106,22 @@ export class LineBuffer {
   /** Ends a line. */
   end(text: string): void {
     this.put(text);
-    this.#lines += 1;
+    this.#land();
   }
 
-  /** All lines; none is left. */
+  /** All whole lines; none is left. */
   take(): string {
-    const text = this.#bytes.toString("utf8", 0, this.#at);
+    const text = this.#bytes.toString("utf8", 0, this.#ended);
     if (this.#bytes.length > BYTES) this.#bytes = Buffer.allocUnsafe(BYTES);
     this.#at = 0;
+    this.#ended = 0;
     this.#lines = 0;
     return text;
+  }
+
+  #land(): void {
+    this.#ended = this.#at;
+    this.#lines += 1;
   }
 
   #write(text: string): void {

@@ -166,7 +166,7 @@ export function openLog({ level, redact, destination }: LogOptions): ProcessLog 
   return Object.assign(logger, {
     request(fields: RequestFields) {
       if (!speaks) return;
-      buffer.put('{"level":"info"');
+      buffer.begin('{"level":"info"');
       putTime(buffer, Date.now());
       putFields(buffer, fields);
       buffer.end(',"msg":"request"}\n');

@@ -85,3 +85,9 @@ describe.each(["openai", "anthropic", "gemini", "bedrock"])("an address of %s", 
     expect(await ofAddress("nope")).toEqual([expect.stringContaining("expected an address such as")]);
   });
 });
+
+test.each(["openai", "anthropic", "gemini", "bedrock"])("a header that frames requests is refused at %s", async (kind) => {
+  const provider = { kind, region: "eu-west-1", apiKey: "k-1", headers: { "x-team": "one", "Content-Length": "5" } };
+  const problems = (await problemsOf(JSON.stringify({ providers: { p: provider } }))).filter((problem) => problem.includes("headers"));
+  expect(problems).toEqual([expect.stringMatching(/^providers\.p\.headers\.Content-Length: .*leave it to the gateway/)]);
+});

@@ -10,8 +10,8 @@ const identity = { id: "chatcmpl-own", model: "smärt", created: 7 };
 const usage = { promptTokens: 30, completionTokens: 9 };
 
 /** An answer in the compact form, which is not read, or with white space, which is. */
-function answer(content: string, isCompact: boolean): Completion {
-  const choice = { index: 0, message: { role: "assistant", content, refusal: null }, logprobs: null, finish_reason: "stop" };
+function answer(content: string, isCompact: boolean, logprobs: object = { logprobs: null }): Completion {
+  const choice = { index: 0, message: { role: "assistant", content, refusal: null }, ...logprobs, finish_reason: "stop" };
   const told = { prompt_tokens: 10, completion_tokens: 3, total_tokens: 13 };
   const body = { id: "x", object: "chat.completion", created: 1, model: "m", choices: [choice], usage: told };
   return readAnswer(Buffer.from(JSON.stringify(body, undefined, isCompact ? 0 : 1)), context);
@@ -57,4 +57,10 @@ test("one that was read makes all of them read", () => {
     [0, "a"],
     [1, "b"],
   ]);
+});
+
+test("every choice tells that it has no log-probabilities, also where its server does not", () => {
+  const without = new MergedChoices([answer("a", true, {}), answer("b", true)]);
+  expect(without.unread).toBe(undefined);
+  expect(sent(without)).toMatchObject({ choices: [{ logprobs: null }, { logprobs: null }] });
 });

@@ -14,7 +14,7 @@ function put(
   buffer: LineBuffer,
   told: { text?: string; number?: number; whole?: number; boolean?: boolean; json?: unknown; last?: string },
 ) {
-  buffer.put('{"begun":1');
+  buffer.begin('{"begun":1');
   buffer.text(',"text":', told.text);
   buffer.number(',"number":', told.number);
   buffer.number(',"whole":', told.whole);
@@ -49,4 +49,16 @@ test("takes lines of any length, and forgets the room that they took", () => {
   expect(second).toBe("one more");
   put(buffer, { whole: Number.MAX_SAFE_INTEGER });
   expect(buffer.take()).toBe(`{"begun":1,"whole":9007199254740991}\n`);
+});
+
+test("a line that something broke off is gone, and the next one is whole", () => {
+  const buffer = new LineBuffer();
+  const endless: unknown[] = [];
+  endless.push(endless);
+  put(buffer, { whole: 1 });
+  expect(() => put(buffer, { text: "a", json: endless })).toThrow("circular");
+  buffer.line("between\n");
+  expect(() => put(buffer, { text: "b", json: endless })).toThrow("circular");
+  put(buffer, { whole: 2 });
+  expect(buffer.take()).toBe('{"begun":1,"whole":1}\nbetween\n{"begun":1,"whole":2}\n');
 });

@@ -21,7 +21,7 @@ export type Pieces = readonly (string | Buffer)[];
 /** Below this a body is joined to one string: one write. Above, long strings cost more than two writes. */
 const JOIN_BELOW = 4096;
 
-/** The choices in JSON, latin1. Those that nobody had to read are put together as they came. */
+/** The choices in JSON, latin1. Those that are known as text are put together as they came. */
 function choicesJson(completion: Completion): string {
   const { unread } = completion;
   if (unread) return `[${unread.map((rest, index) => `{"index":${index}${rest}`).join(",")}]`;

@@ -141,19 +141,20 @@ function canonicalBody(body: Draft, context: AnswerContext): boolean {
 
 /** A flat head of plain values: what stands before the choices in the compact form. */
 const plainHead = /^\{(?:"(?!error"|usage")[a-z_]+":(?:"[ !#-[\]-~]*"|0|[1-9]\d*|null),)+$/;
-const toChoice = '"choices":[{"index":0';
-const shortest = `${toChoice},"message":{"role":"assistant","content":"`;
+const choiceStart = '"choices":[{"index":0';
+const shortest = `${choiceStart},"message":{"role":"assistant","content":"`;
 const plainEnd =
   /"(?:,"refusal":null)?(?:,"annotations":\[\])?\},(?:"logprobs":null,)?"finish_reason":"(?:stop|length)"(?:,"logprobs":null)?\}\],$/;
 /** More than `plainEnd` matches. */
 const LONGEST_END = 120;
 /** What stands behind the choices may be so long. */
 const LONGEST_TAIL = 2000;
-const toUsage = '"usage":';
+const noLogprobs = '"logprobs":null';
+const usageKey = '"usage":';
 
 /** The usage that most servers send, and the little that may follow it. */
 const plainUsage =
-  /^\{"prompt_tokens":(\d{1,9}),"completion_tokens":(\d{1,9}),"total_tokens":\d{1,9}(?:,"prompt_tokens_details":\{"cached_tokens":(\d{1,9})\})?\}(?:,"(?:system_fingerprint|service_tier)":(?:"[ !#-[\]-~]*"|null)){0,2}\}\s*$/;
+  /^\{"prompt_tokens":(\d{1,9}),"completion_tokens":(\d{1,9}),"total_tokens":\d{1,9}(?:,"prompt_tokens_details":\{"cached_tokens":(\d{1,9})\})?\}(?:,"(?:system_fingerprint|service_tier)":(?:"[ !#-[\]-~]*"|null)){0,2}\}[ \t\r\n]*$/;
 
 /** What must not stand behind the choices too. */
 const decisive = ["object", "created", "choices", "error"];
@@ -178,12 +179,12 @@ function unreadUsage(text: string): Completion["usage"] {
   const head = text.slice(0, at);
   if (!plainHead.test(head) || !head.includes('"object":"chat.completion",') || !/"created":\d/.test(head)) return undefined;
   const start = at + shortest.length;
-  const told = text.lastIndexOf(`${toUsage}{`);
-  if (text.length - told > LONGEST_TAIL) return undefined;
+  const told = text.lastIndexOf(`${usageKey}{`);
+  if (told < start || text.length - told > LONGEST_TAIL) return undefined;
   const from = Math.max(start, told - LONGEST_END);
   const found = plainEnd.exec(text.slice(from, told));
   if (!found || !isJsonString(text.slice(start - 1, from + found.index + 1))) return undefined;
-  const rest = text.slice(told + toUsage.length);
+  const rest = text.slice(told + usageKey.length);
   const counted = plainUsage.exec(rest);
   if (counted) {
     const [, prompt, completion, cached] = counted;
@@ -218,10 +219,13 @@ class UnreadCompletion implements Completion {
     return this.#parsed().choices;
   }
 
-  /** Its form is known: one choice, and usage right behind it. */
-  get unread(): readonly string[] {
-    const from = this.latin1.indexOf(toChoice) + toChoice.length;
-    return [this.latin1.slice(from, this.latin1.lastIndexOf(`],${toUsage}{`))];
+  /** Its form is known: one choice, and usage right behind it. Undefined where the log-probabilities that it has not are not told once. */
+  get unread(): readonly string[] | undefined {
+    const from = this.latin1.indexOf(choiceStart) + choiceStart.length;
+    const rest = this.latin1.slice(from, this.latin1.lastIndexOf(`],${usageKey}{`));
+    const end = rest.slice(-LONGEST_END);
+    const told = end.indexOf(noLogprobs);
+    return told < 0 || end.includes(noLogprobs, told + 1) ? undefined : [rest];
   }
 
   get id(): string {

@@ -85,6 +85,9 @@ function streamEdits(dialect: Dialect, body: ChatBody, delivery: Delivery): Edit
 const nothing: readonly string[] = [];
 const changing: readonly (keyof Dialect)[] = ["drop", "refuse", "rename", "dropNulls", "systemOnly", "unnamed", "toolChoiceRequired"];
 
+/** Of longer requests no bytes are kept: a waiting request would hold its body once more. */
+const REMEMBERED_BYTES = 64 * 1024;
+
 /** A request that was written, and for what. */
 interface Written {
   readonly model: string;
@@ -96,7 +99,7 @@ interface Written {
 export function requestWriter(dialect: Dialect, upstreamOf: (model: string) => string): RequestWriter {
   const changes = changing.some((key) => dialect[key] !== undefined);
   const strict = dialect.strict === true;
-  /** Legs that ask one model the same, a retry or the runs of a panel, share their bytes. */
+  /** Legs that ask one model the same, a retry or the runs of a panel, share the bytes that were made for it. */
   const written = new WeakMap<ChatRequest, Written>();
 
   function writeAnew(request: ChatRequest, model: string, delivery: Delivery, left: readonly string[]): WireRequest {
@@ -120,11 +123,11 @@ export function requestWriter(dialect: Dialect, upstreamOf: (model: string) => s
       const messages = dialect.textResults ? withoutToolImages(named.body.messages) : undefined;
       const request = messages ? change(named, { messages }) : named;
       const { body } = request;
-      const isSame = !changes && !isLimitedTwice(body) && isUntouched(request);
-      const asIs = isSame && delivery === "unary" && !body.stream && body.stream_options === undefined;
-      if (asIs) return { bytes: renamedBytes(request, model), wantsUsage: false, dropped: nothing };
+      const isUnary = delivery === "unary" && !body.stream && body.stream_options === undefined;
+      if (isUnary && !changes && !isLimitedTwice(body) && isUntouched(request))
+        return { bytes: renamedBytes(request, model), wantsUsage: false, dropped: nothing };
       const wire = writeAnew(request, model, delivery, [...(foreign?.dropped ?? nothing), ...(spared?.dropped ?? nothing)]);
-      written.set(given, { model, delivery, wire });
+      if (wire.bytes.length <= REMEMBERED_BYTES) written.set(given, { model, delivery, wire });
       return wire;
     },
   };

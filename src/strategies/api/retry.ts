@@ -76,13 +76,13 @@ export const retry = defineStrategy({
   build(own, site) {
     const child = site.child(own.model, "model");
     const labels = Array.from({ length: own.attempts }, (_, index) => `attempt ${index + 1}`);
-    const whole = (request: ChatRequest, call: Call) => tries(call, (inner, then) => completing(child, request, inner, then), finishOf);
+    const whole = (request: ChatRequest, call: Call) => tries(call, (inner, judge) => completing(child, request, inner, judge), finishOf);
     return {
       name: site.name,
       stream: (request, call) =>
         handOver(async () => {
           if (call.delivery !== "stream") return only(await whole(request, call));
-          return tries(call, (inner, then) => open(child, request, inner, holdGate(own.hold)).then(then), eventsOf);
+          return tries(call, (inner, judge) => open(child, request, inner, holdGate(own.hold)).then(judge), eventsOf);
         }),
       whole,
       unable: (request) => child.unable?.(request),
@@ -91,7 +91,7 @@ export const retry = defineStrategy({
     /** Tries until it succeeds, and takes out of that what is asked for. Throws the last error. No async function: it is on the way of every request. */
     function tries<T extends Succeeded, R>(
       call: Call,
-      attemptOne: (inner: Call, then: (tried: T | Failed) => R | Promise<R>) => Promise<R>,
+      attemptOne: (inner: Call, judge: (tried: T | Failed) => R | Promise<R>) => Promise<R>,
       take: (tried: T) => R,
       before: Tried = untried,
     ): Promise<R> {

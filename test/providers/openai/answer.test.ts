@@ -93,6 +93,7 @@ describe("readAnswer", () => {
     ["a head that is no JSON", '{"id":"x",', '{"id":x,'],
     ["a tail that is no JSON", "}}", "}"],
     ["more after its end", "}}", "}}}"],
+    ["white space after its end that is none in JSON", "}}", "}}\v"],
     ["a control character", '"4"', '"4\t"'],
     ["an escape that is none", '"4"', String.raw`"4\q"`],
   ])("does not pass on unread an answer with %s", (_, from, to) => {
