@@ -149,7 +149,12 @@ describe.each([
   [
     "providers",
     [...providers.keys()].map((kind) => `providers/${kind}`),
-    ["providers/base-url.ts", "providers/define.ts", ...files.filter((file) => file.startsWith("providers/translate/"))],
+    [
+      "providers/base-url.ts",
+      "providers/headers.ts",
+      "providers/define.ts",
+      ...files.filter((file) => file.startsWith("providers/translate/")),
+    ],
   ],
 ])("%s", (folder, kinds, shared) => {
   /** The kind that a file belongs to: `demo.ts`, `demo-quiz.ts` and `openai/leaf.ts` are parts of one each. */
