@@ -95,6 +95,7 @@ test.each<readonly [string, object, string]>([
   ],
   ["an unknown key of chorale", { chorale: { exposee: "full" } }, "chorale.exposee"],
   ["chorale a string", { chorale: "full" }, "chorale"],
+  ["chorale a list", { chorale: [] }, "chorale"],
 ])("A-PAR-01 %s is refused by name", async (_, fields, param) => {
   const { gateway, upstream } = await start();
   const response = await gateway.chat({ ...fields });

@@ -18,12 +18,16 @@ const usd = z.number(amount).nonnegative(amount).optional();
 const whole = "expected an integer of at least 1";
 const count = z.int(whole).positive(whole).optional();
 
-const field = z.strictObject({
-  expose: oneOf("none", "summary", "full"),
-  budget: z.strictObject({ usd, calls: count, tokens: count, ms: count }, "expected an object").optional(),
-  deadlineMs: count,
-  cache: oneOf("no-store", "no-cache"),
-});
+const anObject = "expected an object";
+const field = z.strictObject(
+  {
+    expose: oneOf("none", "summary", "full"),
+    budget: z.strictObject({ usd, calls: count, tokens: count, ms: count }, anObject).optional(),
+    deadlineMs: count,
+    cache: oneOf("no-store", "no-cache"),
+  },
+  anObject,
+);
 
 const headerNames = ["x-chorale-expose", "x-chorale-budget-usd", "x-chorale-deadline-ms"] as const;
 const nothing: Narrowing = { expose: "none" };
@@ -37,30 +41,42 @@ function fromHeaders(headers: IncomingHttpHeaders): Record<string, unknown> {
   };
 }
 
-/** Reads the narrowing of a request; the body's field goes before a header. Throws `invalid_request` that names the key. */
+/** From narrow to wide. */
+const exposures = ["none", "summary", "full"] as const;
+
+function parsed(value: unknown): z.output<typeof field> {
+  const read = field.safeParse(value);
+  if (read.success) return read.data;
+  const [issue] = read.error.issues;
+  const unknown = issue?.code === "unrecognized_keys" ? issue.keys[0] : undefined;
+  const param = ["chorale", ...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])].join(".");
+  const known = unknown === undefined ? "" : "; known keys are expose, budget {usd, calls, tokens, ms}, deadlineMs and cache";
+  throw new GatewayError(
+    "invalid_request",
+    `Invalid '${param}': ${unknown === undefined ? (issue?.message ?? "not valid") : `unknown key${known}`}.`,
+    { param },
+  );
+}
+
+function least(...bounds: readonly (number | undefined)[]): number | undefined {
+  const known = bounds.filter((bound) => bound !== undefined);
+  return known.length > 0 ? Math.min(...known) : undefined;
+}
+
+/**
+ * Reads the narrowing of a request. Where its body and a header, which a proxy may have set, bound the same, the narrower holds. Throws
+ * `invalid_request` that names the key.
+ */
 export function readNarrowing(value: unknown, headers: IncomingHttpHeaders): Narrowing {
   if ((value === undefined || value === null) && headerNames.every((name) => headers[name] === undefined)) return nothing;
-  if (value !== undefined && value !== null && typeof value !== "object") {
-    throw new GatewayError("invalid_request", "Invalid 'chorale': expected an object.", { param: "chorale" });
-  }
-  const parsed = field.safeParse({ ...fromHeaders(headers), ...value });
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    const unknown = issue?.code === "unrecognized_keys" ? issue.keys[0] : undefined;
-    const param = ["chorale", ...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])].join(".");
-    const known = unknown === undefined ? "" : "; known keys are expose, budget {usd, calls, tokens, ms}, deadlineMs and cache";
-    throw new GatewayError(
-      "invalid_request",
-      `Invalid '${param}': ${unknown === undefined ? (issue?.message ?? "not valid") : `unknown key${known}`}.`,
-      { param },
-    );
-  }
-  const { expose, budget, deadlineMs, cache } = parsed.data;
-  const bounds = [deadlineMs, budget?.ms].filter((ms) => ms !== undefined);
+  const own = parsed(value ?? {});
+  const told = parsed(fromHeaders(headers));
+  const deadlineMs = least(own.deadlineMs, own.budget?.ms, told.deadlineMs);
+  const usd = least(own.budget?.usd, told.budget?.usd);
   return {
-    expose: expose ?? "none",
-    ...(budget ? { budget: { usd: budget.usd, calls: budget.calls, tokens: budget.tokens } } : {}),
-    ...(bounds.length > 0 ? { deadlineMs: Math.min(...bounds) } : {}),
-    caching: cache,
+    expose: exposures.find((expose) => expose === own.expose || expose === told.expose) ?? "none",
+    ...(own.budget || told.budget ? { budget: { usd, calls: own.budget?.calls, tokens: own.budget?.tokens } } : {}),
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    caching: own.cache,
   };
 }
