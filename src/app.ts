@@ -11,7 +11,7 @@ import { embeddingsDialect } from "./http/embeddings.ts";
 import { sendError } from "./http/errors.ts";
 import { isMessagesPath, sendMessagesError } from "./http/anthropic/errors.ts";
 import { explainChat } from "./http/explain.ts";
-import { getEntered, setEntered, type Door, type Served } from "./http/door.ts";
+import { findEntered, getEntered, setEntered, type Door, type Served } from "./http/door.ts";
 import { errorBody } from "./http/errors.ts";
 import { health, ready } from "./http/health.ts";
 import { countTokens, messagesDialect } from "./http/messages.ts";
@@ -102,9 +102,14 @@ const unreadable: Readonly<Record<string, readonly [string, string]>> = {
   ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "The request did not arrive in time."],
 };
 
-/** Bytes that never became a request. A socket on which an answer is under way can not carry another. */
-function refuseConnection(error: Error & { readonly code?: string }, socket: Socket & { readonly _httpMessage?: unknown }): void {
-  if (!socket.writable || error.code === "ECONNRESET" || socket._httpMessage) {
+/**
+ * Bytes that never became a request, or the rest of one. A socket on which an answer is under way can not carry another; where the request that it
+ * would answer is the broken one, there is none yet.
+ */
+function refuseConnection(error: Error & { readonly code?: string }, socket: Socket & { readonly _httpMessage?: ServerResponse }): void {
+  const answer = socket._httpMessage;
+  const isFree = !answer || (!answer.headersSent && !answer.req.complete);
+  if (!socket.writable || error.code === "ECONNRESET" || !isFree) {
     socket.destroy();
     return;
   }
@@ -112,7 +117,7 @@ function refuseConnection(error: Error & { readonly code?: string }, socket: Soc
   const body = errorBody(new GatewayError("invalid_request", message));
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n` +
-      `x-request-id: ${newRequestId()}\r\nconnection: close\r\n\r\n${body}`,
+      `x-request-id: ${(answer && findEntered(answer.req)?.requestId) ?? newRequestId()}\r\nconnection: close\r\n\r\n${body}`,
     () => socket.destroySoon(),
   );
 }

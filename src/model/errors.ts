@@ -120,8 +120,9 @@ export class GatewayError extends Error {
     if (this.details.wire) return this.details.wire;
     const [, type, code] = table[this.code];
     // Whoever does not know the model, it is that field of the request.
-    const { param = this.code === "upstream_model_not_found" ? "model" : null } = this.details;
-    return { message: this.message, type, param, code };
+    const { param = this.code === "upstream_model_not_found" ? "model" : null, attempts = 1 } = this.details;
+    const message = attempts > 1 ? `${this.message} It was tried ${attempts} times.` : this.message;
+    return { message, type, param, code };
   }
 }
 

@@ -115,6 +115,17 @@ test("A-RTY-02 a request's own deadline is 504, and can not be widened", async (
   ).closed;
 });
 
+test("the error of one model tells how often it was tried", async () => {
+  const config = { models: { stubborn: { kind: "retry", model: "up/a", attempts: 3, baseMs: 0 } } };
+  const { gateway, upstream } = await start({ a: json(500, errorJson("boom")) }, { config });
+  const response = await gateway.chat({ model: "stubborn" });
+  const text = await response.text();
+  expect(response.status).toBe(502);
+  expect(validateError(text, response.headers)).toEqual([]);
+  expect(upstream.requests.length).toBeGreaterThan(1);
+  expect(text).toContain(`It was tried ${upstream.requests.length} times.`);
+});
+
 test("A-RTY-03 fallback goes to the next, once each", async () => {
   const config = { models: { safe: { kind: "fallback", members: ["up/a", "up/b"] } } };
   for (const bad of [

@@ -6,7 +6,7 @@ import { InternalServerError } from "openai";
 import { expect, onTestFinished, test } from "vitest";
 import { clientKey, messages, parseRaw, sendRaw, startPair, upstreamKey, type PairOptions } from "../support/gateway.ts";
 import { validateError, validateStream } from "../support/stream-validator.ts";
-import { chunkStream, completionJson, errorJson, json, sse, type Scripts } from "../support/upstream.ts";
+import { chunkStream, completionJson, errorJson, json, sse, stall, type Scripts } from "../support/upstream.ts";
 
 const start = (scripts: Scripts = {}, options: Omit<PairOptions, "onFinished"> = {}) =>
   startPair({ a: json(200, completionJson("4")), ...scripts }, { onFinished: onTestFinished, ...options });
@@ -97,6 +97,31 @@ test("A-HTTP-02 a request that is not HTTP gets an OpenAI error", async () => {
     expect([400, 431]).toContain(status);
     expect(validateError(body, headers)).toEqual([]);
   }
+});
+
+const chunked = (path: string) =>
+  `POST ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${clientKey}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n`;
+
+test.each([
+  ["a first chunk", "/v1/chat/completions", ["zz\r\n"]],
+  ["a later chunk", "/v1/chat/completions", ['5\r\n{"mod\r\n', "qq\r\n"]],
+  ["a chunk to another route", "/v1/embeddings", ["zz\r\n"]],
+] as const)("A-HTTP-02 %s of no size gets an OpenAI error", async (_, path, chunks) => {
+  const { gateway, upstream } = await start();
+  const { status, headers, body } = parseRaw(await sendRaw(gateway.port, [chunked(path), ...chunks]));
+  expect(status).toBe(400);
+  expect(validateError(body, headers)).toEqual([]);
+  expect(body).toContain("not valid HTTP");
+  expect(upstream.requests).toHaveLength(0);
+});
+
+test("garbage behind a request that is being answered is no answer to it", async () => {
+  const { gateway, upstream } = await start({ a: stall() });
+  const body = JSON.stringify({ model: "up/a", messages });
+  const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${clientKey}\r\ncontent-type: application/json\r\n`;
+  const answer = await sendRaw(gateway.port, [`${head}content-length: ${body.length}\r\n\r\n${body}NONSENSE\r\n\r\n`]);
+  expect(answer).toBe("");
+  for (const request of upstream.requests) await request.closed;
 });
 
 test("A-HTTP-03 a body with a 6 MB image reaches the upstream whole", async () => {
