@@ -349,6 +349,17 @@ export function describeModelContract(name: string, make: Make): void {
       expect(outcome.ending).toEqual({ type: "finished" });
     });
 
+    test.for(["a", "b", "c"])("law 3: what was shown of %s is not gone on with by another", async (broken) => {
+      const shown = "Yes, so it is, ";
+      const breaks: Script = { moves: [{ text: shown }, { waitMs: 10 }, { fail: new GatewayError("upstream_error", "It broke.") }] };
+      const scripts = { ...agreed, [broken]: [breaks] };
+      const { events, ending } = await run(make, { delivery: "stream", fields: {}, scripts, draws: [0.5] });
+      const isShown = events.some(
+        (event) => event.type === "batch" && event.deltas.some((delta) => delta.type === "text" && delta.text === shown),
+      );
+      if (isShown) expect(ending.type).toBe("failed");
+    });
+
     test("every law holds whatever happens below", async () => {
       const holds = async (scenario: Scenario) => checkLaws(scenario, await run(make, scenario));
       await fc.assert(fc.asyncProperty(scenarios(script), holds), { numRuns: 60 });
